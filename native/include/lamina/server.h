@@ -34,6 +34,7 @@ struct lam_server_config {
 	uint32_t max_write;	   /* bytes; 0: 1 MiB */
 	uint32_t pool_threads;	   /* at most; 0: 4 */
 	uint32_t debug;		   /* 1: one line a request on stderr */
+	uint32_t follow;	   /* enum lam_tristate: the reader stays on its client's CPU; auto is on */
 	double entry_timeout;	   /* seconds */
 	double attr_timeout;
 	double negative_timeout;
