@@ -1,0 +1,1 @@
+"""What tests share: layers, mounts, realms, dumps, and processes that may hang."""

@@ -1,0 +1,141 @@
+"""What this machine can do, tried once and never guessed from versions.
+
+A probe returns None, or the reason why not.  A test that is marked with a capability's name
+is skipped with that reason; `--require fuse,userns,root` turns the skip into a failure.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support import accounts
+
+DRIVER = "lamina-unionfs"
+_INITIAL_MAP = ["0", "0", "4294967295"]
+
+
+def _root() -> str | None:
+    if os.geteuid() != 0:
+        return "not root"
+    if Path("/proc/self/uid_map").read_text().split() != _INITIAL_MAP:
+        return "root of a user namespace only"
+    return None
+
+
+def _fuse() -> str | None:
+    accounts.ensure_user()
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC))
+    except OSError as exc:
+        return f"/dev/fuse: {exc.strerror}"
+    return None
+
+
+def _trial(argv: list[str]) -> str | None:
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        return str(exc)
+    return None if done.returncode == 0 else (done.stderr.strip() or f"{argv[0]}: status {done.returncode}")
+
+
+def _userns() -> str | None:
+    reason = accounts.ensure_user()
+    if reason is not None:
+        return reason
+    readable = _trial([*accounts.as_user(), sys.executable, "-c", f"open({__file__!r})"])
+    if readable is not None:
+        return f"the unprivileged user cannot read this checkout: {readable.splitlines()[-1]}"
+    return _trial([*accounts.as_user(), "unshare", "--user", "--mount", "--map-root-user", "true"])
+
+
+def _subids() -> str | None:
+    return probe("userns") or _trial(
+        [*accounts.as_user(), "unshare", "--user", "--map-root-user", "--map-auto", "true"]
+    )
+
+
+def _fusermount() -> str | None:
+    helper = shutil.which("fusermount3")
+    if helper is None:
+        return "fusermount3 is not installed"
+    return None if os.stat(helper).st_mode & 0o4000 else f"{helper} is not setuid"
+
+
+def _overlay(prefix: list[str], option: str) -> str | None:
+    with tempfile.TemporaryDirectory(prefix="lamina-probe-") as top:
+        for name in ("l", "u", "w", "m"):
+            (Path(top) / name).mkdir()
+        if prefix:
+            for path in (top, *(f"{top}/{name}" for name in "luwm")):
+                if os.geteuid() == 0:
+                    os.chown(path, *accounts.ids())
+        script = f"cd {top} && mount -t overlay overlay -o {option}lowerdir=l,upperdir=u,workdir=w m && umount m"
+        reason = _trial([*prefix, "sh", "-c", script])
+        shutil.rmtree(top, ignore_errors=True)
+        Path(top).mkdir(exist_ok=True)
+        return reason
+
+
+def _overlayfs() -> str | None:
+    return probe("root") or _overlay([], "")
+
+
+def _overlayfs_userns() -> str | None:
+    unshare = ["unshare", "--user", "--mount", "--map-root-user"]
+    return probe("userns") or _overlay([*accounts.as_user(), *unshare], "userxattr,")
+
+
+def _tool(name: str) -> Callable[[], str | None]:
+    return lambda: probe("root") or (None if shutil.which(name) else f"{name} is not installed")
+
+
+def driver() -> Path | None:
+    """Return the path of the driver's command: beside this Python, else in PATH."""
+    beside = Path(sys.executable).parent / DRIVER
+    if beside.exists():
+        return beside
+    found = shutil.which(DRIVER)
+    return Path(found) if found else None
+
+
+def _driver() -> str | None:
+    return None if driver() else f"{DRIVER} is not installed: make setup"
+
+
+PROBES: dict[str, Callable[[], str | None]] = {
+    "root": _root,
+    "fuse": _fuse,
+    "userns": _userns,
+    "subids": _subids,
+    "fusermount": _fusermount,
+    "overlayfs": _overlayfs,
+    "overlayfs_userns": _overlayfs_userns,
+    "ext4": _tool("mkfs.ext4"),
+    "xfs": _tool("mkfs.xfs"),
+    "btrfs": _tool("mkfs.btrfs"),
+    "driver": _driver,
+    "fuse_overlayfs": lambda: None if shutil.which("fuse-overlayfs") else "fuse-overlayfs is not installed",
+}
+
+
+@functools.cache
+def probe(name: str) -> str | None:
+    """Return None if the machine has the capability, else the reason why not."""
+    return PROBES[name]()
+
+
+def missing(names: tuple[str, ...]) -> str | None:
+    """Return the first reason among several capabilities."""
+    for name in names:
+        reason = probe(name)
+        if reason is not None:
+            return f"{name}: {reason}"
+    return None
