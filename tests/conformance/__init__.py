@@ -1,0 +1,1 @@
+"""Conformance: one table of cases, many targets.  See docs/conformance.md."""

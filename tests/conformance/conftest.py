@@ -1,0 +1,87 @@
+"""Collection of the conformance table: cells, marks, deviations, the stage."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.deviations import deviation
+from tests.conformance.stage import Scene, Stage, scenes
+from tests.support.errors import RemoteFailure, Unsupported
+from tests.support.targets import TARGETS
+
+# Stand-ins that are only run when asked for by name.
+EXTRA = ("fuse-overlayfs", "fuse-overlayfs-userns", "fuse-overlayfs-user")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the choice of columns."""
+    parser.addoption("--targets", default="", help="conformance targets, comma-separated patterns")
+
+
+def _chosen(config: pytest.Config) -> list[str]:
+    wanted = str(config.getoption("--targets")).split(",")
+    if wanted == [""]:
+        return [name for name in TARGETS if name not in EXTRA]
+    return [name for name in TARGETS if any(fnmatchcase(name, pattern) for pattern in wanted)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one test of each cell."""
+    mark = metafunc.definition.get_closest_marker("conformance")
+    if mark is None:
+        return
+    cells = []
+    for target in _chosen(metafunc.config):
+        requires = TARGETS[target].requires
+        for scene in scenes(target, unions=mark.kwargs["unions"]):
+            file_system = scene.placement.partition("@")[2]
+            needs = (*requires, file_system) if file_system not in ("", "tmpfs") else requires
+            for name in scene.cases:
+                cell = f"{target}/{scene.placement}/{scene.theme}/{name}"
+                marks: list[pytest.MarkDecorator | pytest.Mark] = [pytest.mark.requires(*needs)]
+                anchor = deviation(cell)
+                if anchor is not None:
+                    marks.append(pytest.mark.xfail(strict=True, reason=f"docs/conformance.md#{anchor}"))
+                cells.append(pytest.param(scene, name, id=cell, marks=marks))
+    metafunc.parametrize(("scene", "case"), cells)
+
+
+@pytest.fixture(scope="session")
+def stage(session_top: Path) -> Iterator[Stage]:
+    """Keep one scene mounted."""
+    opened = Stage(session_top / "stage")
+    yield opened
+    opened.close()
+
+
+def _scene(item: pytest.Item | None) -> Scene | None:
+    spec = getattr(item, "callspec", None)
+    found = spec.params.get("scene") if spec is not None else None
+    return found if isinstance(found, Scene) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Report what the file system below cannot do as a skip, and failures with their far end only."""
+    outcome: Callable[[], object]
+    try:
+        return (yield)
+    except Unsupported as exc:
+        outcome = functools.partial(pytest.skip, str(exc))
+    except RemoteFailure as exc:
+        outcome = functools.partial(pytest.fail, str(exc), pytrace=False)
+    outcome()  # outside of the handler: no "during handling of" in the report
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Strike a scene after its last cell, so that its trouble is reported there."""
+    scene = _scene(item)
+    if scene is not None and _scene(nextitem) != scene:
+        opened = getattr(item, "funcargs", {}).get("stage")
+        if isinstance(opened, Stage):
+            opened.strike()

@@ -1,0 +1,28 @@
+"""All tables by theme, and the function that runs one case in an agent's child."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.conformance import posix_data, posix_names, posix_open
+from tests.conformance.case import Table, Union, UnionTable
+
+POSIX: dict[str, Table] = {
+    "names": posix_names.CASES,
+    "open": posix_open.CASES,
+    "data": posix_data.CASES,
+}
+UNIONS: dict[str, UnionTable] = {}
+
+
+def run_posix(theme: str, name: str, top: Path) -> None:
+    """Run a case in its directory."""
+    os.chdir("/")
+    POSIX[theme][name].run(top)
+
+
+def run_union(theme: str, name: str, union: Union) -> None:
+    """Run a union case."""
+    os.chdir("/")
+    UNIONS[theme][name].run(union)
