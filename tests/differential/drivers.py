@@ -128,10 +128,11 @@ class FuseDriver:
     name: str
     command: tuple[str, ...]
     extra: str = ""
+    options: str = ""  # instead of the flavour's
 
     def mount(self, layout: Layout, flavour: Flavour) -> Mounted:
         """Start the server and wait until the mount is there."""
-        options = option_string(layout, flavour.options, self.extra)
+        options = option_string(layout, self.options or flavour.options, self.extra)
         log = layout.merged.with_name(f"{layout.merged.name}.log")
         with log.open("wb") as output:
             server = subprocess.Popen(
@@ -159,5 +160,5 @@ DRIVERS: dict[str, Driver] = {
     "kernel-seeded": KernelOverlay("kernel-seeded", "redirect_dir=on,metacopy=on,index=off,xino=on"),
     "lamina": FuseDriver("lamina", _lamina()),
     "lamina-pyfuse3": FuseDriver("lamina-pyfuse3", _lamina(), "engine=pyfuse3"),
-    "fuse-overlayfs": FuseDriver("fuse-overlayfs", ("fuse-overlayfs",)),
+    "fuse-overlayfs": FuseDriver("fuse-overlayfs", ("fuse-overlayfs",), options="redirect_dir=off"),
 }
