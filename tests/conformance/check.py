@@ -30,7 +30,8 @@ def fails(*codes: int) -> Iterator[None]:
         yield
     except OSError as exc:
         got = errno.errorcode.get(exc.errno or 0, str(exc.errno))
-        assert exc.errno in codes, f"failed with {got}, expected {names}"
+        if exc.errno not in codes:
+            raise AssertionError(f"failed with {got}, expected {names}") from None
     else:
         raise AssertionError(f"succeeded, expected {names}")
 

@@ -5,13 +5,29 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.conformance import posix_data, posix_names, posix_open
+from tests.conformance import (
+    posix_data,
+    posix_link,
+    posix_locks,
+    posix_mmap,
+    posix_names,
+    posix_open,
+    posix_remove,
+    posix_rename,
+    posix_times,
+)
 from tests.conformance.case import Table, Union, UnionTable
 
 POSIX: dict[str, Table] = {
     "names": posix_names.CASES,
     "open": posix_open.CASES,
     "data": posix_data.CASES,
+    "mmap": posix_mmap.CASES,
+    "locks": posix_locks.CASES,
+    "remove": posix_remove.CASES,
+    "rename": posix_rename.CASES,
+    "link": posix_link.CASES,
+    "times": posix_times.CASES,
 }
 UNIONS: dict[str, UnionTable] = {}
 
