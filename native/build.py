@@ -30,6 +30,7 @@ ffibuilder.set_source(
     PREAMBLE,
     sources=SOURCES,
     include_dirs=["native/include", "native/src"],
+    define_macros=[("_GNU_SOURCE", "1")],
     extra_compile_args=[
         "-std=gnu11",
         "-O2",

@@ -230,6 +230,7 @@ struct lam_server_config {
 	uint32_t max_write;
 	uint32_t pool_threads;
 	uint32_t debug;
+	uint32_t follow;
 	double entry_timeout;
 	double attr_timeout;
 	double negative_timeout;

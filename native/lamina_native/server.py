@@ -34,6 +34,7 @@ class Server:
         passthrough: str = "auto",
         stateless: str = "auto",
         writeback: str = "auto",
+        follow: str = "auto",
         default_permissions: bool = True,
         max_write: int = 0,
         pool_threads: int = 0,
@@ -52,6 +53,7 @@ class Server:
         config.max_write = max_write
         config.pool_threads = pool_threads
         config.debug = debug
+        config.follow = TRISTATE[follow]
         config.entry_timeout = entry_timeout
         config.attr_timeout = attr_timeout
         config.negative_timeout = negative_timeout

@@ -19,7 +19,11 @@ from lamina_native.errors import check
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lamina_native._core import Attr, Caller, Entry, SetAttr, StatVfs
+    from lamina_native._core import Attr as Attr
+    from lamina_native._core import Caller as Caller
+    from lamina_native._core import Entry as Entry
+    from lamina_native._core import SetAttr as SetAttr
+    from lamina_native._core import StatVfs as StatVfs
 
 NodeId = NewType("NodeId", int)
 Fh = NewType("Fh", int)

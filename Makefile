@@ -1,0 +1,69 @@
+# Everything a developer types.  `make setup` is implied by the others.
+PYTHON ?= /usr/bin/python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LINK := /usr/local/bin/lamina-unionfs
+PYTEST := $(BIN)/python -m pytest
+
+BUILD_PACKAGES := python3-dev python3-venv gcc make pkg-config libfuse3-dev fuse3 libxxhash-dev
+TEST_PACKAGES := podman buildah skopeo runc crun fuse-overlayfs fio attr acl xfsprogs btrfs-progs e2fsprogs \
+	clang clang-format libclang-rt-14-dev mmdebstrap busybox-static uidmap
+
+PACKAGED := pyproject.toml setup.py MANIFEST.in native/build.py native/core.cdef.h
+SOURCES := $(PACKAGED) $(shell find native/include native/src native/lamina_native unionfs runtime -type f \
+	! -name '*.pyc' ! -path '*.egg-info*' 2>/dev/null)
+
+.PHONY: setup demo test test-python native-check check format bench clean help
+help:  ## show the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | sort
+
+setup: $(STAMP)  ## install what is missing, build, install into .venv
+
+$(VENV)/bin/python:
+	.ci/packages $(BUILD_PACKAGES)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "setuptools>=77" wheel "cffi>=1.16"
+
+$(VENV)/.dependencies: pyproject.toml $(VENV)/bin/python
+	$(BIN)/python .ci/requirements.py pyproject.toml > $(VENV)/requirements.txt
+	$(BIN)/pip install --quiet --requirement $(VENV)/requirements.txt
+	touch $@
+
+$(STAMP): $(VENV)/.dependencies $(SOURCES)
+	rm -rf build/lib* build/bdist*
+	$(BIN)/pip install --quiet --no-build-isolation --no-deps --force-reinstall .
+	touch $@
+
+demo: setup  ## a Debian tree under an upper: run programs in it, see what landed where
+	.ci/packages mmdebstrap busybox-static fuse3
+	$(BIN)/python -m tests.demo
+
+test: setup native-check test-python  ## all tests
+
+test-python: setup
+	.ci/packages $(TEST_PACKAGES)
+	$(PYTEST)
+
+native-check: $(VENV)/bin/python  ## C unit tests under ASan, UBSan and TSan
+	$(MAKE) --no-print-directory -s -C native check
+
+check: setup native-check  ## linters, types, layering, formatting, sanitizers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	clang-format --dry-run -Werror native/include/lamina/*.h native/src/*.[ch] $(wildcard native/tests/*.[ch])
+
+format:  ## rewrite the sources as check wants them
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	clang-format -i native/include/lamina/*.h native/src/*.[ch] $(wildcard native/tests/*.[ch])
+
+bench: setup  ## measure against kernel overlayfs and fuse-overlayfs
+	.ci/packages fuse-overlayfs fio
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove what was built; .venv too
+	rm -rf build dist $(VENV) native/build unionfs/*.egg-info native/*.egg-info runtime/*.egg-info *.egg-info \
+		.pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

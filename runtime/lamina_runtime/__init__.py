@@ -1,0 +1,1 @@
+"""The image runtime on top of the union filesystem: errors and paths so far."""

@@ -1,0 +1,41 @@
+"""Where the runtime keeps its things: the XDG base directories, and what stands in for them.
+
+Theory.  A session without systemd (ssh, slurm, cron) has no XDG_RUNTIME_DIR; then a directory
+below TMPDIR that belongs to us alone takes its place.  Nothing here creates anything.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME = "lamina"
+
+
+@dataclass(frozen=True, slots=True)
+class Directories:
+    """One user's places."""
+
+    data: Path  # images; survives reboots
+    config: Path
+    run: Path  # sockets, locks, mounts; gone after a reboot
+
+
+def directories(environment: Mapping[str, str], *, uid: int) -> Directories:
+    """Return the places of the user `uid` under `environment`; as root they are the system's."""
+    if uid == 0:
+        return Directories(Path("/var/lib") / NAME, Path("/etc") / NAME, Path("/run") / NAME)
+    home = Path(environment.get("HOME", "/"))
+    temporary = Path(environment.get("TMPDIR", "/tmp"))
+    runtime = _absolute(environment, "XDG_RUNTIME_DIR")
+    return Directories(
+        data=(_absolute(environment, "XDG_DATA_HOME") or home / ".local/share") / NAME,
+        config=(_absolute(environment, "XDG_CONFIG_HOME") or home / ".config") / NAME,
+        run=runtime / NAME if runtime else temporary / f"{NAME}-{uid}",
+    )
+
+
+def _absolute(environment: Mapping[str, str], name: str) -> Path | None:
+    """Return a variable's path; the XDG specification says to ignore relative ones."""
+    value = environment.get(name, "")
+    return Path(value) if os.path.isabs(value) else None

@@ -1,0 +1,20 @@
+"""Where the installed script enters Python, which runs without site: find our own packages.
+
+Run as a file, so that no import machinery has to look for it.  Where the C module's helpers
+are installed elsewhere, start again the ordinary way.
+"""
+
+import sys
+
+sys.path.append(__file__.rpartition("/")[0].rpartition("/")[0])
+
+try:
+    from lamina_native import _core  # noqa: F401 - only to see whether it can be had
+except ImportError:
+    import os
+
+    os.execv(sys.executable, [sys.executable, "-m", "lamina_unionfs", *sys.argv[1:]])
+
+from lamina_unionfs.cli import main
+
+sys.exit(main(sys.argv[1:]))
