@@ -80,6 +80,11 @@ def pattern(size: int, seed: int = 1) -> bytes:
     return (unit * (size // 251 + 1))[:size]
 
 
+def is_real_root() -> bool:
+    """Tell whether we are root of the initial user namespace, whose capabilities keep set-id bits."""
+    return os.geteuid() == 0 and Path("/proc/self/uid_map").read_text().split()[2] == "4294967295"
+
+
 def forked(func: Callable[[], None]) -> None:
     """Run a function in a child process and fail with its failure."""
     reader, writer = os.pipe()

@@ -6,15 +6,22 @@ import os
 from pathlib import Path
 
 from tests.conformance import (
+    posix_access,
+    posix_acl,
     posix_data,
+    posix_flags,
+    posix_identity,
     posix_link,
     posix_locks,
     posix_mmap,
+    posix_mode,
     posix_names,
     posix_open,
+    posix_readdir,
     posix_remove,
     posix_rename,
     posix_times,
+    posix_xattr,
 )
 from tests.conformance.case import Table, Union, UnionTable
 
@@ -28,6 +35,13 @@ POSIX: dict[str, Table] = {
     "rename": posix_rename.CASES,
     "link": posix_link.CASES,
     "times": posix_times.CASES,
+    "mode": posix_mode.CASES,
+    "acl": posix_acl.CASES,
+    "xattr": posix_xattr.CASES,
+    "readdir": posix_readdir.CASES,
+    "identity": posix_identity.CASES,
+    "access": posix_access.CASES,
+    "flags": posix_flags.CASES,
 }
 UNIONS: dict[str, UnionTable] = {}
 
