@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * follow - the hot thread stays on its client's CPU
+ *
+ * Theory.  Most of a request's time is the wake-up of another CPU.  A reader that sits on the
+ * CPU where the requesting thread last ran needs none; one that has the class SCHED_IDLE leaves
+ * that CPU looking idle, so that the scheduler puts the answered client back there.
+ *
+ * Danger: beside a busy thread of the same scheduling group a SCHED_IDLE thread starves.  So the
+ * thread watches how long it waited for the CPU per request, and where that is too much it gives
+ * up; the keeper starts a successor, which for some time neither follows nor idles.  (It cannot
+ * turn back itself: leaving SCHED_IDLE takes a privilege.)
+ */
+#ifndef LAMINA_FOLLOW_H
+#define LAMINA_FOLLOW_H
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LAM_FOLLOW_KNOWN 16 /* clients whose CPU was looked up of late */
+
+struct lam_follow {
+	bool wanted;
+	bool follows; /* SCHED_IDLE, and pinned to 'cpu' */
+	int schedstat_fd;
+	int cpu;
+	int64_t quiet_until; /* CLOCK_MONOTONIC seconds: do not follow before */
+	uint32_t until_sample; /* requests until the client's CPU is looked up again */
+	uint32_t until_check; /* requests until the waiting time is looked at again */
+	uint64_t waited_ns; /* at the last check */
+	uint32_t known[LAM_FOLLOW_KNOWN];
+	cpu_set_t allowed; /* where this thread may run at all */
+};
+
+void lam_follow_begin(struct lam_follow *follow, bool wanted, int64_t quiet_until);
+void lam_follow_end(struct lam_follow *follow);
+
+/*
+ * lam_follow_request() - for each request, with its header's pid
+ *
+ * True: this thread starves; let another one take over, with this one's 'quiet_until'.
+ */
+bool lam_follow_request(struct lam_follow *follow, uint32_t pid);
+
+#endif

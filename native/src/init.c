@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * init - what kernel and server agree on
+ *
+ * Theory.  The kernel offers flags, the reply takes some.  Taken wherever offered: what saves
+ * requests or copies.  Chosen by probing: passthrough (needs CAP_SYS_ADMIN in the initial user
+ * namespace, and excludes the writeback cache), else stateless opens.  Never taken: locks (they
+ * stay the kernel's, no other host sees the mount), AUTO_INVAL_DATA (the core is the only
+ * writer), READDIRPLUS_AUTO (plus is always better here), EXPORT_SUPPORT (forgotten nodes
+ * cannot be found by number).
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "ops.h"
+
+#define OLDEST_MINOR 23 /* Linux 3.15; below, structures have other sizes */
+#define BACKGROUND 64 /* requests without a waiting caller (readahead, writeback) under way */
+#define CONGESTION 48
+#define STACK_DEPTH 1 /* backing files lie on plain file systems; kernel overlayfs may lie on us */
+#define INITIAL_USER_NS "user:[4026531837]" /* PROC_USER_INIT_INO */
+
+#define ALWAYS                                                                                                        \
+	(FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_ASYNC_DIO | FUSE_DONT_MASK | FUSE_DO_READDIRPLUS |                  \
+	 FUSE_PARALLEL_DIROPS | FUSE_CACHE_SYMLINKS | FUSE_NO_OPENDIR_SUPPORT | FUSE_EXPLICIT_INVAL_DATA |            \
+	 FUSE_MAX_PAGES | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_HAS_IOCTL_DIR | FUSE_INIT_EXT |          \
+	 FUSE_DIRECT_IO_ALLOW_MMAP)
+
+/* The slow path opens files: then the server's two shortcuts around handles are out. */
+static bool forwards_handles(const struct lam_server *srv)
+{
+	return srv->forward & (1ull << FUSE_OPEN);
+}
+
+static bool may_register_files(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { { .effective = 0 } };
+	char ns[64];
+	ssize_t n;
+
+	if (syscall(SYS_capget, &head, data) < 0 || !(data[0].effective & (1u << CAP_SYS_ADMIN)))
+		return false;
+	n = readlink("/proc/self/ns/user", ns, sizeof(ns));
+	return n == (ssize_t)strlen(INITIAL_USER_NS) && !memcmp(ns, INITIAL_USER_NS, (size_t)n);
+}
+
+static bool wants_passthrough(const struct lam_server *srv, uint64_t offered)
+{
+	const struct lam_server_config *config = &srv->config;
+
+	if (config->passthrough == LAM_OFF || config->writeback == LAM_ON || forwards_handles(srv))
+		return false;
+	if (config->passthrough == LAM_AUTO && config->stateless == LAM_ON)
+		return false;
+	return (offered & FUSE_PASSTHROUGH) && may_register_files();
+}
+
+static uint64_t choose(struct lam_server *srv, uint64_t offered)
+{
+	const struct lam_server_config *config = &srv->config;
+	bool passthrough = wants_passthrough(srv, offered);
+	bool stateless = !passthrough && config->stateless != LAM_OFF && !forwards_handles(srv) &&
+			 (offered & FUSE_NO_OPEN_SUPPORT);
+	uint64_t want = ALWAYS;
+
+	if (passthrough)
+		want |= FUSE_PASSTHROUGH;
+	want |= stateless ? FUSE_NO_OPEN_SUPPORT : FUSE_ATOMIC_O_TRUNC;
+	if (config->writeback == LAM_ON)
+		want |= FUSE_WRITEBACK_CACHE;
+	if (lam_core_posix_acl(srv->core))
+		want |= FUSE_POSIX_ACL;
+	atomic_store(&srv->passthrough, passthrough);
+	srv->session.stateless = stateless;
+	return want & offered;
+}
+
+static void settle(struct lam_server *srv, const struct fuse_init_in *in, uint64_t offered)
+{
+	struct lam_session *session = &srv->session;
+	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
+
+	session->minor = in->minor < FUSE_KERNEL_MINOR_VERSION ? in->minor : FUSE_KERNEL_MINOR_VERSION;
+	session->flags = choose(srv, offered);
+	session->writeback = session->flags & FUSE_WRITEBACK_CACHE;
+	session->setxattr_ext = session->flags & FUSE_SETXATTR_EXT;
+	session->max_write = srv->config.max_write;
+	if (!(session->flags & FUSE_MAX_PAGES) && session->max_write > 32 * page)
+		session->max_write = 32 * page;
+}
+
+int lam_op_init(struct lam_req *req)
+{
+	const struct fuse_init_in *in = req->in;
+	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
+	struct lam_server *srv = req->srv;
+	struct lam_session *session = &srv->session;
+	uint64_t offered = in->flags;
+	struct fuse_init_out out = { .major = FUSE_KERNEL_VERSION, .minor = FUSE_KERNEL_MINOR_VERSION };
+
+	if (session->ready || in->major < FUSE_KERNEL_VERSION)
+		return -EPROTO;
+	if (in->major > FUSE_KERNEL_VERSION) { /* the kernel asks again with ours */
+		lam_reply(req, &out, sizeof(out));
+		return 0;
+	}
+	if (in->minor < OLDEST_MINOR)
+		return -EPROTO;
+	if ((offered & FUSE_INIT_EXT) && req->left >= sizeof(in->flags2))
+		offered |= (uint64_t)in->flags2 << 32;
+	settle(srv, in, offered);
+	out.max_readahead = in->max_readahead;
+	out.flags = (uint32_t)session->flags;
+	out.flags2 = (uint32_t)(session->flags >> 32);
+	out.max_background = BACKGROUND;
+	out.congestion_threshold = CONGESTION;
+	out.max_write = session->max_write;
+	out.time_gran = 1;
+	out.max_pages = (uint16_t)(session->max_write / page);
+	out.max_stack_depth = session->flags & FUSE_PASSTHROUGH ? STACK_DEPTH : 0;
+	session->ready = true;
+	lam_reply(req, &out, sizeof(out));
+	return 0;
+}
+
+int lam_op_destroy(struct lam_req *req)
+{
+	lam_reply(req, NULL, 0);
+	return 0;
+}

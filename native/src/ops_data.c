@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ops_data - file contents
+ *
+ * Reads on the hot thread take only what the page cache has (RWF_NOWAIT) and go to the pool
+ * for the rest.  A short NOWAIT read is either the end of the file or the end of the cache; a
+ * second one tells which.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "backing.h"
+#include "ops.h"
+
+#define COPY_REPLY_MAX 0x7ffff000u /* what fits a struct fuse_write_out, a page's multiple */
+
+static ssize_t pread_full(int fd, unsigned char *buf, size_t size, off_t offset)
+{
+	size_t got = 0;
+
+	while (got < size) {
+		ssize_t n = pread(fd, buf + got, size - got, offset + (off_t)got);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return got ? (ssize_t)got : -errno;
+		if (n == 0)
+			break;
+		got += (size_t)n;
+	}
+	return (ssize_t)got;
+}
+
+/* -LAM_EAGAIN if a byte is not in memory. */
+static ssize_t pread_cached(int fd, unsigned char *buf, size_t size, off_t offset)
+{
+	size_t got = 0;
+
+	while (got < size) {
+		struct iovec iov = { .iov_base = buf + got, .iov_len = size - got };
+		ssize_t n = preadv2(fd, &iov, 1, offset + (off_t)got, RWF_NOWAIT);
+
+		if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL))
+			return pread_full(fd, buf, size, offset); /* no such promise on this file system */
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR ? -LAM_EAGAIN : -errno;
+		if (n == 0)
+			break;
+		got += (size_t)n;
+	}
+	return (ssize_t)got;
+}
+
+int lam_op_read(struct lam_req *req)
+{
+	const struct fuse_read_in *in = req->in;
+	struct lam_worker *worker = req->worker;
+	size_t size = in->size < worker->out_size ? in->size : worker->out_size;
+	struct lam_data data;
+	ssize_t n;
+	int err;
+
+	if (in->offset > INT64_MAX - size)
+		return -EINVAL;
+	err = lam_data_get(req->core, &req->caller, req->nodeid, in->fh, LAM_FOR_READ, &data);
+	if (err)
+		return err;
+	if (worker->may_block)
+		n = pread_full(data.fd, worker->out, size, (off_t)in->offset);
+	else
+		n = pread_cached(data.fd, worker->out, size, (off_t)in->offset);
+	lam_data_put(req->core, &data);
+	if (n < 0)
+		return (int)n;
+	lam_reply(req, worker->out, (size_t)n);
+	return 0;
+}
+
+int lam_op_write(struct lam_req *req)
+{
+	const struct fuse_write_in *in = req->in;
+	struct fuse_write_out out = { .size = 0 };
+	ssize_t n;
+
+	if (in->size > req->left)
+		return -EIO;
+	n = lam_write(req->core, &req->caller, req->nodeid, in->fh, req->rest, in->size, in->offset,
+		      in->write_flags & FUSE_WRITE_KILL_SUIDGID);
+	if (n < 0)
+		return (int)n;
+	out.size = (uint32_t)n;
+	lam_reply(req, &out, sizeof(out));
+	return 0;
+}
+
+static int done(struct lam_req *req, int err)
+{
+	if (err)
+		return err;
+	lam_reply(req, NULL, 0);
+	return 0;
+}
+
+/* Of files and of directories alike; the latter have no handle. */
+int lam_op_fsync(struct lam_req *req)
+{
+	const struct fuse_fsync_in *in = req->in;
+
+	return done(req, lam_fsync(req->core, req->nodeid, in->fh, in->fsync_flags & FUSE_FSYNC_FDATASYNC));
+}
+
+int lam_op_fallocate(struct lam_req *req)
+{
+	const struct fuse_fallocate_in *in = req->in;
+
+	return done(req, lam_fallocate(req->core, &req->caller, req->nodeid, in->fh, (int)in->mode, in->offset,
+				       in->length));
+}
+
+int lam_op_lseek(struct lam_req *req)
+{
+	const struct fuse_lseek_in *in = req->in;
+	struct fuse_lseek_out out;
+	int64_t at = lam_lseek(req->core, req->nodeid, in->fh, (int64_t)in->offset, (int)in->whence);
+
+	if (at < 0)
+		return (int)at;
+	out.offset = (uint64_t)at;
+	lam_reply(req, &out, sizeof(out));
+	return 0;
+}
+
+static ssize_t copy_range(struct lam_req *req, uint64_t max)
+{
+	const struct fuse_copy_file_range_in *in = req->in;
+	size_t length = in->len < max ? in->len : max;
+
+	return lam_copy_file_range(req->core, &req->caller, req->nodeid, in->fh_in, in->off_in,
+				   lam_backing_real(in->nodeid_out), in->fh_out, in->off_out, length);
+}
+
+int lam_op_copy_file_range(struct lam_req *req)
+{
+	struct fuse_write_out out = { .size = 0 };
+	ssize_t n = copy_range(req, COPY_REPLY_MAX);
+
+	if (n < 0)
+		return (int)n;
+	out.size = (uint32_t)n;
+	lam_reply(req, &out, sizeof(out));
+	return 0;
+}
+
+int lam_op_copy_file_range_64(struct lam_req *req)
+{
+	struct fuse_copy_file_range_out out;
+	ssize_t n = copy_range(req, INT64_MAX);
+
+	if (n < 0)
+		return (int)n;
+	out.bytes_copied = (uint64_t)n;
+	lam_reply(req, &out, sizeof(out));
+	return 0;
+}
+
+int lam_op_syncfs(struct lam_req *req)
+{
+	return done(req, lam_syncfs(req->core));
+}

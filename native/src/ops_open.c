@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ops_open - open files
+ *
+ * Theory.  Three ways, settled at INIT: stateless (OPEN is not implemented, the kernel stops
+ * asking, fh is 0 everywhere), handles (page cache in the kernel, data through us), and
+ * passthrough (handles, and data past us; backing.h).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "backing.h"
+#include "ops.h"
+#include "slow.h"
+
+/*
+ * What the core's descriptor needs.  O_DIRECT would force our buffers' alignment on it.  With
+ * the writeback cache the kernel reads pages of files open for writing only, and knows where
+ * the end is.
+ */
+static uint32_t core_flags(const struct lam_req *req, uint32_t flags)
+{
+	flags &= ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_DIRECT);
+	if (req->srv->session.writeback) {
+		if ((flags & O_ACCMODE) == O_WRONLY)
+			flags = (flags & ~(uint32_t)O_ACCMODE) | O_RDWR;
+		flags &= ~(uint32_t)O_APPEND;
+	}
+	return flags;
+}
+
+/* How the kernel is to use the handle; on failure the handle is gone. */
+static int settle(struct lam_req *req, uint64_t nodeid, uint32_t flags, uint32_t mode, struct fuse_open_out *out)
+{
+	uint32_t purpose = (flags & O_ACCMODE) == O_RDONLY ? LAM_FOR_READ : LAM_FOR_WRITE;
+	struct lam_server *srv = req->srv;
+	struct lam_data data;
+	int err;
+
+	out->open_flags = FOPEN_KEEP_CACHE;
+	if (!atomic_load(&srv->passthrough))
+		return 0;
+	err = lam_data_get(req->core, &req->caller, lam_backing_real(nodeid), out->fh, purpose, &data);
+	if (!err) {
+		err = lam_backing_open(srv->backing, nodeid, data.fd, !(mode & (S_ISUID | S_ISGID)), out);
+		lam_data_put(req->core, &data);
+	}
+	if (err == -EPERM) {
+		atomic_store(&srv->passthrough, false);
+		err = 0;
+	}
+	if (err)
+		lam_release(req->core, out->fh);
+	return err;
+}
+
+static void undo(struct lam_req *req, uint64_t nodeid, uint64_t fh)
+{
+	if (!fh)
+		return;
+	lam_backing_close(req->srv->backing, nodeid);
+	lam_release(req->core, fh);
+}
+
+/* An open that truncates is a write: setuid and setgid go if the caller may not keep them. */
+static int kill_suidgid(struct lam_req *req, uint64_t fh)
+{
+	struct lam_setattr set = { .valid = LAM_SET_KILL_SUIDGID };
+	struct lam_attr attr;
+
+	return lam_setattr(req->core, &req->caller, req->nodeid, fh, &set, &attr);
+}
+
+int lam_op_open(struct lam_req *req)
+{
+	const struct fuse_open_in *in = req->in;
+	uint32_t flags = core_flags(req, in->flags);
+	struct fuse_open_out out = { .fh = 0 };
+	struct lam_attr attr = { .mode = 0 };
+	int err;
+
+	if (req->srv->session.stateless)
+		return -ENOSYS;
+	err = lam_open(req->core, &req->caller, req->nodeid, flags, &out.fh);
+	if (err)
+		return err;
+	if ((flags & O_TRUNC) && (in->open_flags & FUSE_OPEN_KILL_SUIDGID))
+		err = kill_suidgid(req, out.fh);
+	if (!err && atomic_load(&req->srv->passthrough))
+		err = lam_getattr(req->core, req->nodeid, out.fh, &attr);
+	if (err) {
+		lam_release(req->core, out.fh);
+		return err;
+	}
+	err = settle(req, req->head->nodeid, flags, attr.mode, &out);
+	if (err)
+		return err;
+	if (lam_reply(req, &out, sizeof(out)))
+		undo(req, req->head->nodeid, out.fh);
+	return 0;
+}
+
+static int reply_created(struct lam_req *req, const struct lam_entry *entry, uint32_t flags, uint64_t fh)
+{
+	struct {
+		struct fuse_entry_out entry;
+		struct fuse_open_out open;
+	} out = { .open = { .fh = fh, .open_flags = FOPEN_KEEP_CACHE } };
+	int err = 0;
+
+	lam_fill_entry(req->srv, entry, &out.entry);
+	if (fh)
+		err = settle(req, out.entry.nodeid, flags, entry->attr.mode, &out.open);
+	if (!err && lam_reply(req, &out, sizeof(out)))
+		undo(req, out.entry.nodeid, fh);
+	else if (!err)
+		return 0;
+	lam_backing_forget(req->srv->backing, out.entry.nodeid, 1);
+	lam_forget(req->core, entry->nodeid, 1);
+	return err;
+}
+
+/*
+ * The kernel found no such name and holds the directory, so a name that exists came from
+ * elsewhere.  ESTALE makes the kernel look again and open it with all its checks.
+ */
+int lam_op_create(struct lam_req *req)
+{
+	const struct fuse_create_in *in = req->in;
+	uint32_t flags = core_flags(req, in->flags);
+	struct lam_entry entry;
+	const char *name;
+	uint64_t fh = 0;
+	int err = lam_req_name(req, &name);
+
+	if (err)
+		return err;
+	req->caller.umask = in->umask;
+	err = lam_create(req->core, &req->caller, req->nodeid, name, in->mode, flags, &entry,
+			 req->srv->session.stateless ? NULL : &fh);
+	if (err == -EEXIST && !(in->flags & O_EXCL))
+		return -ESTALE;
+	if (err)
+		return err;
+	return reply_created(req, &entry, flags, fh);
+}
+
+int lam_op_tmpfile(struct lam_req *req)
+{
+	const struct fuse_create_in *in = req->in;
+	uint32_t flags = core_flags(req, in->flags);
+	struct lam_entry entry;
+	uint64_t fh = 0;
+	int err;
+
+	req->caller.umask = in->umask;
+	err = lam_tmpfile(req->core, &req->caller, req->nodeid, in->mode, flags, &entry,
+			  req->srv->session.stateless ? NULL : &fh);
+	if (err)
+		return err;
+	if (fh)
+		lam_slow_own_handle(req->srv->slow, fh);
+	return reply_created(req, &entry, flags, fh);
+}
+
+/* Nothing waits here for a flush.  Where the slow path has them the kernel must go on sending. */
+int lam_op_flush(struct lam_req *req)
+{
+	if (!(req->srv->forward & (1ull << FUSE_FLUSH)))
+		return -ENOSYS;
+	lam_reply(req, NULL, 0);
+	return 0;
+}
+
+int lam_op_release(struct lam_req *req)
+{
+	const struct fuse_release_in *in = req->in;
+
+	if (in->fh) {
+		lam_backing_close(req->srv->backing, req->head->nodeid);
+		lam_slow_disown_handle(req->srv->slow, in->fh);
+		lam_release(req->core, in->fh);
+	}
+	lam_reply(req, NULL, 0);
+	return 0;
+}
+
+int lam_op_releasedir(struct lam_req *req)
+{
+	lam_reply(req, NULL, 0);
+	return 0;
+}
