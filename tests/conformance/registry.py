@@ -22,6 +22,9 @@ from tests.conformance import (
     posix_rename,
     posix_times,
     posix_xattr,
+    union_copyup,
+    union_redirect,
+    union_whiteout,
 )
 from tests.conformance.case import Table, Union, UnionTable
 
@@ -43,7 +46,11 @@ POSIX: dict[str, Table] = {
     "access": posix_access.CASES,
     "flags": posix_flags.CASES,
 }
-UNIONS: dict[str, UnionTable] = {}
+UNIONS: dict[str, UnionTable] = {
+    "whiteout": union_whiteout.CASES,
+    "copyup": union_copyup.CASES,
+    "redirect": union_redirect.CASES,
+}
 
 
 def run_posix(theme: str, name: str, top: Path) -> None:
