@@ -43,5 +43,5 @@ ffibuilder.set_source(
         "-fvisibility=hidden",
         "-pthread",
     ],
-    extra_link_args=["-pthread", "-Wl,-z,defs,-z,now"],
+    extra_link_args=["-pthread", "-Wl,-z,now"],
 )

@@ -1,5 +1,7 @@
 """Where a negative errno becomes an exception."""
 
+from posix import strerror
+
 from lamina_native._core import lib
 
 WOULD_COPY = -lib.LAM_EAGAIN
@@ -15,8 +17,6 @@ def check(result: int, what: str) -> int:
         return result
     if result == WOULD_COPY:
         raise WouldCopy(what)
-    from os import strerror  # a failure may cost an import, a start must not
-
     raise OSError(-result, strerror(-result), what)
 
 
@@ -32,7 +32,5 @@ def check_why(result: int, why: bytes, what: str) -> int:
     """Return `result` if it is not negative; raise Refused with the line that C wrote otherwise."""
     if result >= 0:
         return result
-    from os import strerror
-
     reason = why.decode("utf-8", "backslashreplace") if why else f"{what}: {strerror(-result)}"
     raise Refused(-result, reason)

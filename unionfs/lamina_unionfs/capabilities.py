@@ -1,6 +1,8 @@
 """What this process may do here: probed, never guessed from versions."""
 
-import os
+import posix
+
+from lamina_unionfs import paths
 
 FUSE_CONF = "/etc/fuse.conf"
 SELINUX = "/sys/fs/selinux/enforce"
@@ -8,7 +10,7 @@ SELINUX = "/sys/fs/selinux/enforce"
 
 def real_root() -> bool:
     """Whether we are root outside of any user namespace, so that trusted.* xattrs can be had."""
-    if os.geteuid() != 0:
+    if posix.geteuid() != 0:
         return False
     try:
         with open("/proc/self/uid_map", encoding="ascii") as table:
@@ -19,7 +21,7 @@ def real_root() -> bool:
 
 def may_allow_other() -> bool:
     """Whether other users can be let in: as root, or where fuse.conf says so."""
-    if os.geteuid() == 0:
+    if posix.geteuid() == 0:
         return True
     try:
         with open(FUSE_CONF, encoding="utf-8", errors="replace") as lines:
@@ -30,4 +32,4 @@ def may_allow_other() -> bool:
 
 def has_selinux() -> bool:
     """Whether the kernel would understand context= and its kin."""
-    return os.path.exists(SELINUX)
+    return paths.exists(SELINUX)

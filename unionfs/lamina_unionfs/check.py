@@ -63,10 +63,7 @@ def survey(upper: str) -> dict[str, list[str]]:
 
 def _walk(root: int) -> Iterator[tuple[str, list[str]]]:
     """Yield each object's path and features; descriptors lead the way, links do not."""
-    for depth, (directory, folders, files, fd) in enumerate(
-        os.fwalk(".", dir_fd=root, follow_symlinks=False)
-    ):
-        assert depth < 1 << 40
+    for directory, _, files, fd in os.fwalk(".", dir_fd=root, follow_symlinks=False):
         if directory.count("/") > MAX_DEPTH:
             raise DriverError(f"{directory}: directories lie too deep")
         yield directory, _of_open(fd)

@@ -123,11 +123,11 @@ def _quoted(source: str) -> str:
 
 
 def _tell(fd: int) -> None:
-    import os
+    import posix
 
     if fd >= 0:
-        os.write(fd, b"\0")
-        os.close(fd)
+        posix.write(fd, b"\0")
+        posix.close(fd)
 
 
 def _print(text: str) -> int:

@@ -8,57 +8,58 @@ closed.
 
 from __future__ import annotations
 
-import os
-
-from lamina_unionfs import report
+import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+NULL = "/dev/null"
 USABLE = b"\0"
 MAX_INHERITED = 1 << 20
 
 
 def run_detached(serve: Callable[[Callable[[], None]], int]) -> int:
     """Call `serve(ready)` in a child of its own session; return how its start went."""
-    reader, writer = os.pipe()
-    child = os.fork()
+    reader, writer = posix.pipe()
+    child = posix.fork()
     if child:
-        os.close(writer)
+        posix.close(writer)
         return _await_start(reader, child)
-    os.close(reader)
-    os.setsid()
+    posix.close(reader)
+    posix.setsid()
     _close_inherited(keep=writer)
 
     def ready() -> None:
         let_go()
-        os.write(writer, USABLE)
-        os.close(writer)
+        posix.write(writer, USABLE)
+        posix.close(writer)
 
     status = serve(ready)
-    os._exit(status)  # the parent's interpreter ends itself; ours has nothing left to flush
+    posix._exit(status)  # the parent's interpreter ends itself; ours has nothing left to flush
 
 
 def let_go() -> None:
     """Hold no directory and none of the caller's standard streams."""
-    os.chdir("/")
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    posix.chdir("/")
+    null = posix.open(NULL, posix.O_RDWR | posix.O_CLOEXEC)
     for stream in (0, 1, 2):
-        os.dup2(null, stream)
-    os.close(null)
+        posix.dup2(null, stream)
+    posix.close(null)
 
 
 def _close_inherited(*, keep: int) -> None:
-    os.closerange(3, keep)
-    os.closerange(keep + 1, MAX_INHERITED)
+    posix.closerange(3, keep)
+    posix.closerange(keep + 1, MAX_INHERITED)
 
 
 def _await_start(reader: int, child: int) -> int:
-    if os.read(reader, 1) == USABLE:
+    if posix.read(reader, 1) == USABLE:
         return 0
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        report.fail(f"the server was killed by signal {os.WTERMSIG(status)} before the mount was usable")
+    _, status = posix.waitpid(child, 0)
+    if posix.WIFSIGNALED(status):
+        from lamina_unionfs import report
+
+        report.fail(f"the server was killed by signal {posix.WTERMSIG(status)} before the mount was usable")
         return 1
-    return os.waitstatus_to_exitcode(status) or 1
+    return posix.waitstatus_to_exitcode(status) or 1

@@ -10,7 +10,7 @@ Lowers may overlap one another: nobody writes to them.
 
 from __future__ import annotations
 
-import os
+import posix
 
 from lamina_unionfs import words
 from lamina_unionfs.errors import DriverError, OptionError
@@ -124,7 +124,7 @@ class _Survey:
         """Look at a directory and its ancestors."""
         assert self._walk
         try:
-            fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            fd = posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise DriverError(f"{option} {path}: {reason}") from error
@@ -135,24 +135,24 @@ class _Survey:
                 self.mount_id[identity] = _mount_id(fd)
             self._climb(fd, identity)
         finally:
-            os.close(fd)
+            posix.close(fd)
         return identity
 
     def _climb(self, fd: int, identity: Identity) -> None:
-        current = os.dup(fd)
+        current = posix.dup(fd)
         try:
             for _ in range(MAX_DEPTH):
                 if identity in self.parent:
                     return
-                above = os.open("..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=current)
-                os.close(current)
+                above = posix.open("..", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC, dir_fd=current)
+                posix.close(current)
                 current = above
                 self.parent[identity] = _identity(current)
                 identity = self.parent[identity]
         except PermissionError:
             return  # what we may not search cannot be compared, nor be a layer of ours
         finally:
-            os.close(current)
+            posix.close(current)
 
     def ancestors(self, identity: Identity) -> list[Identity]:
         """Return what lies above a directory, nearest first, up to the root."""
@@ -164,7 +164,7 @@ class _Survey:
 
 
 def _identity(fd: int) -> Identity:
-    status = os.fstat(fd)
+    status = posix.fstat(fd)
     return (status.st_dev, status.st_ino)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-import os
 
 from lamina_native import mount as native
 from lamina_native.errors import Refused
 
-from lamina_unionfs import capabilities
+from lamina_unionfs import capabilities, paths
 from lamina_unionfs.errors import DriverError
 from lamina_unionfs.options import FLAGS, MS_RDONLY
 
@@ -26,7 +25,7 @@ def attach(options: Options, mountpoint: bytes) -> int:
     words = kernel_options(options)
     try:
         return native.mount_direct(
-            mountpoint, source=os.fsencode(source), flags=flags, options=os.fsencode(",".join(words))
+            mountpoint, source=paths.encode(source), flags=flags, options=paths.encode(",".join(words))
         )
     except Refused as error:
         if error.errno != errno.EPERM:
@@ -34,7 +33,7 @@ def attach(options: Options, mountpoint: bytes) -> int:
     named = [name for name, (bits, wanted) in FLAGS.items() if wanted and flags & bits]
     named += [f"fsname={_escape(source)}", f"subtype={NAME}", *words]
     try:
-        return native.mount_helper(mountpoint, options=os.fsencode(",".join(named)))
+        return native.mount_helper(mountpoint, options=paths.encode(",".join(named)))
     except Refused as error:
         raise DriverError(error.reason) from error
 

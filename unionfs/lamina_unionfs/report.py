@@ -1,7 +1,6 @@
 """Say what went wrong: on stderr while there is one, in the system log afterwards."""
 
-import os
-import sys
+import posix
 
 NAME = "lamina-unionfs"
 
@@ -9,7 +8,7 @@ NAME = "lamina-unionfs"
 def fail(message: str) -> None:
     """Write the one line that the user reads."""
     line = f"{NAME}: {message}\n".encode("utf-8", "surrogateescape")
-    os.write(2, line)
+    posix.write(2, line)
 
 
 def note(message: str, *, detached: bool) -> None:
@@ -26,6 +25,8 @@ def note(message: str, *, detached: bool) -> None:
 def configure_logging(*, detached: bool, debug: bool) -> None:
     """Send the slow path's log records to where a reader finds them."""
     import logging
+    import os
+    import sys
     from logging.handlers import SysLogHandler
 
     handler: logging.Handler = logging.StreamHandler(sys.stderr)

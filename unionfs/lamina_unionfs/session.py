@@ -11,13 +11,13 @@ through its own mount.
 
 from __future__ import annotations
 
-import os
+import posix
 
 from lamina_native import core as native
 from lamina_native import server as fast
 from lamina_native.errors import Refused
 
-from lamina_unionfs import capabilities, layers, mounting, report
+from lamina_unionfs import capabilities, layers, mounting, paths, report
 from lamina_unionfs.errors import DriverError
 from lamina_unionfs.options import MS_RDONLY, with_layers
 
@@ -39,8 +39,11 @@ def serve(
         if options.layers_file:
             options = with_layers(options, *layers.read_file(options.layers_file))
         layers.check(options)
-        place = os.fsencode(os.path.realpath(mountpoint))
+        place = _place(mountpoint)
         if options.engine == "pyfuse3":
+            from lamina_unionfs import complete_path
+
+            complete_path.complete()
             from lamina_unionfs import slow
 
             return slow.serve_alone(options, place, ready=ready, detached=detached, debug=debug)
@@ -51,13 +54,21 @@ def serve(
         return error.exit_code
 
 
+def _place(mountpoint: str) -> bytes:
+    try:
+        return paths.canonical(mountpoint)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise DriverError(f"mount point {mountpoint}: {reason}") from error
+
+
 def open_core(options: Options) -> native.Core:
     """Open the union core as the options say."""
     try:
         return native.Core(
-            lower=[os.fsencode(path) for path in options.lower],
-            upper=[os.fsencode(path) for path in options.upper],
-            work=[os.fsencode(path) for path in options.work],
+            lower=[paths.encode(path) for path in options.lower],
+            upper=[paths.encode(path) for path in options.upper],
+            work=[paths.encode(path) for path in options.work],
             flags=_core_flags(options),
             redirect=options.redirect_dir,
             fsync=options.fsync,
@@ -116,12 +127,12 @@ def _serve_fast(
             entry_timeout=options.entry_timeout,
             attr_timeout=options.attr_timeout,
             negative_timeout=options.negative_timeout,
-            forward=os.fsencode(options.forward),
+            forward=paths.encode(options.forward),
         )
         server.start()
     except OSError as error:
         mounting.detach(place)
-        os.close(device)
+        posix.close(device)
         raise DriverError(f"{error.filename}: {error.strerror}") from error
     try:
         ready()
@@ -129,7 +140,7 @@ def _serve_fast(
     finally:
         server.stop()
         server.close()
-        os.close(device)
+        posix.close(device)
 
 
 class _Events:
@@ -159,7 +170,7 @@ class _Events:
                 if event == fast.SIGNAL:
                     return self._detach()
                 if event == fast.FAILED:
-                    report.note(f"the server cannot go on: {os.strerror(detail)}", detached=self.detached)
+                    report.note(f"the server cannot go on: {posix.strerror(detail)}", detached=self.detached)
                     self._detach()
                     return 1
                 if event == fast.SLOW_WANTED:
@@ -172,12 +183,17 @@ class _Events:
         try:
             mounting.detach(self.place)
         except OSError as error:
-            report.note(f"cannot unmount {os.fsdecode(self.place)}: {error.strerror}", detached=self.detached)
+            report.note(
+                f"cannot unmount {paths.decode(self.place)}: {error.strerror}", detached=self.detached
+            )
             return 1
         return 0
 
     def _start_slow(self) -> None:
         try:
+            from lamina_unionfs import complete_path
+
+            complete_path.complete()
             from lamina_unionfs import slow
 
             report.configure_logging(detached=self.detached, debug=self.debug)
