@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* place - see follow.h */
+/* follow - see follow.h */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

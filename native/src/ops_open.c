@@ -14,14 +14,16 @@
 #include "ops.h"
 #include "slow.h"
 
+#define CORE_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC)
+
 /*
- * What the core's descriptor needs.  O_DIRECT would force our buffers' alignment on it.  With
- * the writeback cache the kernel reads pages of files open for writing only, and knows where
- * the end is.
+ * What the core's descriptor needs.  The rest was the path walk's, or is the kernel's business:
+ * O_DIRECT would force our buffers' alignment on it.  With the writeback cache the kernel reads
+ * pages of files open for writing only, and knows where the end is.
  */
 static uint32_t core_flags(const struct lam_req *req, uint32_t flags)
 {
-	flags &= ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_DIRECT);
+	flags &= CORE_FLAGS;
 	if (req->srv->session.writeback) {
 		if ((flags & O_ACCMODE) == O_WRONLY)
 			flags = (flags & ~(uint32_t)O_ACCMODE) | O_RDWR;

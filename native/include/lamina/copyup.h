@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * copyup - bring an object to an upper before it changes
+ *
+ * Theory.  A copy-up is visible at one instant, when the finished copy gets its name in the
+ * upper directory (linkat of an O_TMPFILE, or rename out of workdir/work).  Before it, users
+ * see the lower object; after it, the upper one, equal in all but place.  A crash leaves at
+ * most a nameless file or a stray in workdir, which the next mount removes.
+ *
+ * Invariants.
+ *   * The parent directory is on the upper before its child is.
+ *   * Data first, then owner, mode, xattrs, times: each of them undoes the next.
+ *   * At most one thread copies a node; others wait for it (or are sent to a thread that may).
+ *   * While much data is copied, or a disk is waited for, the core is not locked.
+ */
+#ifndef LAMINA_COPYUP_H
+#define LAMINA_COPYUP_H
+
+#include <lamina/internal.h>
+
+enum lam_copy {
+	LAM_COPY_META,	/* the metadata is about to change: data may stay below */
+	LAM_COPY_DATA,	/* the data is about to change */
+	LAM_COPY_EMPTY, /* the data is about to be truncated to nothing */
+};
+
+/*
+ * lam_copyup() - put a node on an upper
+ *
+ * The caller holds a reference on 'node'.  The lock may be released meanwhile: names found
+ * before have to be found again.  -EROFS without an upper, -LAM_EAGAIN as in error.h.
+ */
+int lam_copyup(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node, enum lam_copy how);
+
+/* The part of a directory on the upper 'layer', made (with its parents) if it is not there. */
+int lam_dir_on(struct lam_core *core, struct lam_node *dir, struct lam_layer *layer, struct lam_ldir **out);
+
+/* ---- objects in the making (temp.c) ---- */
+
+struct lam_temp {
+	struct lam_layer *layer;
+	int dirfd; /* of workdir/work; borrowed */
+	int fd;	   /* of a regular file, for reading and writing; else -1 */
+	char name[24]; /* in workdir/work; empty for an O_TMPFILE */
+};
+
+/* A regular file, nameless where the file system can. */
+int lam_temp_file(struct lam_core *core, struct lam_layer *layer, mode_t mode, struct lam_temp *temp);
+/* A directory, symbolic link ('target') or special file. */
+int lam_temp_node(struct lam_core *core, struct lam_layer *layer, mode_t mode, dev_t rdev, const char *target,
+		  struct lam_temp *temp);
+/* An unused name in workdir/work. */
+void lam_temp_name(struct lam_layer *layer, char name[24]);
+/* Give it its place; -EEXIST if the name is taken.  'replace': take the place of a non-directory there. */
+int lam_temp_publish(struct lam_core *core, struct lam_temp *temp, struct lam_ldir *dir, const char *name,
+		     bool replace);
+/* Remove what was not published; close. */
+void lam_temp_end(struct lam_temp *temp);
+
+int lam_temp_chown(const struct lam_temp *temp, uid_t uid, gid_t gid);
+int lam_temp_chmod(const struct lam_temp *temp, mode_t mode);
+int lam_temp_utimens(const struct lam_temp *temp, const struct timespec times[2]);
+int lam_temp_setxattr(const struct lam_temp *temp, const char *key, const void *value, size_t size);
+
+/* Remove (dirfd, name) with all below, no deeper than workdirs are. */
+int lam_remove_tree(int dirfd, const char *name, unsigned int depth);
+/* Empty the directory 'fd' but for the entry 'keep' (NULL: none). */
+int lam_remove_entries(int fd, const char *keep, unsigned int depth);
+
+/* ---- contents and metadata (copydata.c, copymeta.c) ---- */
+
+/* Copy 'size' bytes with their holes from 'from' to the empty file 'to': reflink, copy_file_range, read and write. */
+int lam_copy_data(int from, int to, uint64_t size, bool sparse);
+
+struct lam_at;
+/* Give 'temp' the owner, mode, xattrs and times of the object 'at', whose attributes are 'st'. */
+int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct statx *st, struct lam_temp *temp);
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include <lamina/at.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <lamina/layer.h>
+#include <lamina/sys.h>
+
+static int result(long rc)
+{
+	return rc < 0 ? -errno : (int)rc;
+}
+
+static int at_place(const struct lam_node *node, const struct lam_place *place, struct lam_at *at)
+{
+	at->dir = place->dir;
+	at->name = place->name ? place->name : node->dent ? node->dent->name : NULL;
+	return at->name ? 0 : -ESTALE;
+}
+
+int lam_at_top(struct lam_core *core, struct lam_node *node, struct lam_at *at)
+{
+	(void)core;
+	at->fd = node->fd;
+	if (node->fd >= 0)
+		return 0;
+	if (lam_is_dir(node)) {
+		if (node->d.nparts == 0)
+			return -ESTALE;
+		at->dir = node->d.parts[0];
+		at->name = ".";
+		return 0;
+	}
+	if (node->f.upper.dir)
+		return at_place(node, &node->f.upper, at);
+	return node->f.lower.dir ? at_place(node, &node->f.lower, at) : -ESTALE;
+}
+
+int lam_at_data(struct lam_core *core, struct lam_node *node, struct lam_at *at)
+{
+	if (!(node->flags & LAM_NODE_METACOPY))
+		return lam_at_top(core, node, at);
+	at->fd = -1;
+	return node->f.lower.dir ? at_place(node, &node->f.lower, at) : -EIO;
+}
+
+int lam_at_stat(struct lam_core *core, const struct lam_at *at, struct statx *st)
+{
+	return at->fd >= 0 ? lam_stat_at(at->fd, "", st) : lam_layer_stat(core, at->dir, at->name, st);
+}
+
+int lam_at_chmod(struct lam_core *core, const struct lam_at *at, mode_t mode)
+{
+	struct lam_fd_path path;
+	int fd;
+
+	if (at->fd >= 0)
+		return result(chmod(lam_fd_path(&path, at->fd), mode));
+	fd = lam_ldir_fd(core, at->dir);
+	return fd < 0 ? fd : lam_chmod_at(fd, at->name, mode);
+}
+
+int lam_at_chown(struct lam_core *core, const struct lam_at *at, uid_t uid, gid_t gid)
+{
+	int fd;
+
+	if (at->fd >= 0)
+		return result(fchownat(at->fd, "", uid, gid, AT_EMPTY_PATH));
+	fd = lam_ldir_fd(core, at->dir);
+	return fd < 0 ? fd : result(fchownat(fd, at->name, uid, gid, AT_SYMLINK_NOFOLLOW));
+}
+
+int lam_at_utimens(struct lam_core *core, const struct lam_at *at, const struct timespec times[2])
+{
+	struct lam_fd_path path;
+	int fd;
+
+	if (at->fd >= 0)
+		return result(utimensat(AT_FDCWD, lam_fd_path(&path, at->fd), times, 0));
+	fd = lam_ldir_fd(core, at->dir);
+	return fd < 0 ? fd : result(utimensat(fd, at->name, times, AT_SYMLINK_NOFOLLOW));
+}
+
+static int open_once(struct lam_core *core, const struct lam_at *at, int flags)
+{
+	char number[12];
+	int fd;
+
+	if (at->fd >= 0) /* through the magic link: the object has no name */
+		return result(openat(core->proc_fd, lam_decimal(number, (unsigned int)at->fd), flags | O_CLOEXEC));
+	if (flags == O_RDONLY)
+		return at->dir->layer->ops->open_data(core, at->dir, at->name);
+	fd = lam_ldir_fd(core, at->dir);
+	return fd < 0 ? fd : lam_openat(fd, at->name, flags, 0);
+}
+
+int lam_at_open(struct lam_core *core, const struct lam_at *at, int flags)
+{
+	struct statx st;
+	int fd, rc;
+
+	fd = open_once(core, at, flags);
+	if (fd != -EACCES || (at->fd < 0 && !at->dir->layer->upper))
+		return fd;
+	/*
+	 * The kernel has let the user open the file (it was created with this mode by the same
+	 * open, say), and the file is ours: take the right for the moment of opening.
+	 */
+	if (lam_at_stat(core, at, &st) < 0 || st.stx_uid != core->euid)
+		return fd;
+	rc = lam_at_chmod(core, at, (st.stx_mode & 07777) | S_IRUSR | S_IWUSR);
+	if (rc < 0)
+		return fd;
+	fd = open_once(core, at, flags);
+	rc = lam_at_chmod(core, at, st.stx_mode & 07777);
+	if (rc < 0)
+		lam_close(&fd);
+	return rc < 0 ? rc : fd;
+}
+
+ssize_t lam_at_readlink(struct lam_core *core, const struct lam_at *at, char *buf, size_t size)
+{
+	ssize_t length;
+
+	if (at->fd < 0)
+		return at->dir->layer->ops->readlink(core, at->dir, at->name, buf, size);
+	length = readlinkat(at->fd, "", buf, size);
+	return length < 0 ? -errno : length;
+}
+
+ssize_t lam_at_getxattr(struct lam_core *core, const struct lam_at *at, const char *key, void *value, size_t size)
+{
+	struct lam_fd_path path;
+	ssize_t length;
+
+	if (at->fd < 0)
+		return lam_layer_getxattr(core, at->dir, at->name, key, value, size);
+	length = getxattr(lam_fd_path(&path, at->fd), key, value, size);
+	return length < 0 ? -errno : length;
+}
+
+ssize_t lam_at_listxattr(struct lam_core *core, const struct lam_at *at, char *list, size_t size)
+{
+	struct lam_fd_path path;
+	ssize_t length;
+
+	if (at->fd < 0)
+		return lam_layer_listxattr(core, at->dir, at->name, list, size);
+	length = listxattr(lam_fd_path(&path, at->fd), list, size);
+	return length < 0 ? -errno : length;
+}
+
+int lam_at_setxattr(struct lam_core *core, const struct lam_at *at, const char *key, const void *value, size_t size,
+		    int flags)
+{
+	struct lam_fd_path path;
+	int fd;
+
+	if (at->fd >= 0)
+		return result(setxattr(lam_fd_path(&path, at->fd), key, value, size, flags));
+	fd = lam_ldir_fd(core, at->dir);
+	return fd < 0 ? fd : lam_setxattr_at(fd, at->name, key, value, size, flags);
+}
+
+int lam_at_removexattr(struct lam_core *core, const struct lam_at *at, const char *key)
+{
+	struct lam_fd_path path;
+	int fd;
+
+	if (at->fd >= 0)
+		return result(removexattr(lam_fd_path(&path, at->fd), key));
+	fd = lam_ldir_fd(core, at->dir);
+	return fd < 0 ? fd : lam_removexattr_at(fd, at->name, key);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* copydata - the bytes of a copy-up, by the cheapest way that both file systems offer */
+#include <lamina/copyup.h>
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define CHUNK (1u << 20)
+#define SMALL (64u << 10)
+
+static int write_all(int to, const char *buf, size_t size, uint64_t offset)
+{
+	while (size > 0) {
+		ssize_t n = pwrite(to, buf, size, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		buf += n;
+		size -= (size_t)n;
+		offset += (uint64_t)n;
+	}
+	return 0;
+}
+
+/* Read and write; a source that ends early is left as it is. */
+static int copy_plain(int from, int to, uint64_t offset, uint64_t end)
+{
+	size_t room = end - offset < CHUNK ? (size_t)(end - offset) : CHUNK;
+	char *buf = malloc(room);
+	int rc = buf ? 0 : -ENOMEM;
+
+	while (rc == 0 && offset < end) {
+		size_t want = end - offset < room ? (size_t)(end - offset) : room;
+		ssize_t n = pread(from, buf, want, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			rc = n < 0 ? -errno : 0;
+			break;
+		}
+		rc = write_all(to, buf, (size_t)n, offset);
+		offset += (uint64_t)n;
+	}
+	free(buf);
+	return rc;
+}
+
+static int copy_segment(int from, int to, uint64_t offset, uint64_t end)
+{
+	while (offset < end) {
+		off_t in = (off_t)offset, out = (off_t)offset;
+		ssize_t n = copy_file_range(from, &in, to, &out, end - offset, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS ||
+			      errno == EBADF || errno == EIO))
+			return copy_plain(from, to, offset, end);
+		if (n < 0)
+			return -errno;
+		if (n == 0) /* some file systems answer 0 for what they cannot */
+			return copy_plain(from, to, offset, end);
+		offset += (uint64_t)n;
+	}
+	return 0;
+}
+
+int lam_copy_data(int from, int to, uint64_t size, bool sparse)
+{
+	uint64_t offset = 0;
+	int rc = 0;
+
+	if (size <= SMALL && !sparse)
+		return size ? copy_plain(from, to, 0, size) : 0;
+	if (ioctl(to, FICLONE, from) == 0)
+		return ftruncate(to, (off_t)size) < 0 ? -errno : 0;
+	while (rc == 0 && offset < size) {
+		off_t data = lseek(from, (off_t)offset, SEEK_DATA), hole;
+
+		if (data < 0 && errno == ENXIO)
+			break; /* a hole to the end */
+		if (data < 0) {
+			rc = copy_segment(from, to, offset, size);
+			break;
+		}
+		hole = lseek(from, data, SEEK_HOLE);
+		if (hole < 0 || (uint64_t)hole > size)
+			hole = (off_t)size;
+		if ((uint64_t)data >= size)
+			break;
+		rc = copy_segment(from, to, (uint64_t)data, (uint64_t)hole);
+		offset = (uint64_t)hole;
+	}
+	if (rc == 0 && ftruncate(to, (off_t)size) < 0)
+		rc = -errno;
+	return rc;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ldir - directories on one layer, their descriptors and their overlay marks
+ *
+ * Theory.  A directory is remembered as (parent, name) and reopened when the bounded cache of
+ * descriptors has closed it, so that a mount with millions of directories needs few
+ * descriptors.  Reopening goes down from the nearest open ancestor by openat2 with
+ * RESOLVE_BENEATH and without following links: nothing on a layer can lead out of it.
+ */
+#include <lamina/layer.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lamina/sys.h>
+#include <lamina/xattr.h>
+
+#define OPEN_DIR (O_PATH | O_DIRECTORY)
+#define REOPEN_MAX 4000 /* bytes of a path given to one openat2; PATH_MAX is 4096 */
+
+struct lam_ldir *lam_ldir_root(struct lam_layer *layer, int fd)
+{
+	struct lam_ldir *dir = calloc(1, sizeof(*dir));
+
+	if (!dir)
+		return NULL;
+	dir->layer = layer;
+	dir->refs = 1;
+	dir->fd = fd;
+	lam_list_init(&dir->lru);
+	return dir;
+}
+
+struct lam_ldir *lam_ldir_child(struct lam_ldir *parent, const char *name)
+{
+	struct lam_ldir *dir = lam_ldir_root(parent->layer, -1);
+
+	if (!dir)
+		return NULL;
+	dir->name = strdup(name);
+	if (!dir->name) {
+		free(dir);
+		return NULL;
+	}
+	dir->parent = lam_ldir_get(parent);
+	return dir;
+}
+
+struct lam_ldir *lam_ldir_get(struct lam_ldir *dir)
+{
+	dir->refs++;
+	return dir;
+}
+
+static void close_fd(struct lam_core *core, struct lam_ldir *dir)
+{
+	if (dir->fd < 0)
+		return;
+	if (dir->parent) {
+		lam_list_del(&dir->lru);
+		core->ndirfds--;
+	}
+	lam_close(&dir->fd);
+}
+
+void lam_ldir_put(struct lam_core *core, struct lam_ldir *dir)
+{
+	while (dir && --dir->refs == 0) {
+		struct lam_ldir *parent = dir->parent;
+
+		close_fd(core, dir);
+		free(dir->name);
+		free(dir);
+		dir = parent;
+	}
+}
+
+int lam_ldir_moved(struct lam_core *core, struct lam_ldir *dir, struct lam_ldir *parent, const char *name)
+{
+	char *copy = strdup(name);
+
+	if (!copy)
+		return -ENOMEM;
+	free(dir->name);
+	dir->name = copy;
+	lam_ldir_get(parent);
+	lam_ldir_put(core, dir->parent);
+	dir->parent = parent;
+	return 0;
+}
+
+static void remember_fd(struct lam_core *core, struct lam_ldir *dir, int fd)
+{
+	dir->fd = fd;
+	core->ndirfds++;
+	lam_list_move_tail(&core->dirfds, &dir->lru);
+	while (core->ndirfds > core->max_dirfds)
+		close_fd(core, lam_container(core->dirfds.next, struct lam_ldir, lru));
+}
+
+/* The highest ancestor-or-self of 'dir' that openat2 reaches in one path from 'from', and that path. */
+static struct lam_ldir *reach(struct lam_ldir *dir, char *path, struct lam_ldir **from)
+{
+	struct lam_ldir *d, *target = dir;
+	size_t length = 0, at;
+
+	for (d = dir; d->fd < 0; d = d->parent) {
+		length += strlen(d->name) + 1;
+		while (length > REOPEN_MAX) { /* too deep: stop at an ancestor first */
+			length -= strlen(target->name) + 1;
+			target = target->parent;
+		}
+	}
+	*from = d;
+	at = length;
+	for (d = target; d->fd < 0; d = d->parent) {
+		size_t n = strlen(d->name);
+
+		path[--at] = d == target ? '\0' : '/';
+		at -= n;
+		memcpy(path + at, d->name, n);
+	}
+	return target;
+}
+
+int lam_ldir_fd(struct lam_core *core, struct lam_ldir *dir)
+{
+	while (dir->fd < 0) {
+		char path[REOPEN_MAX + 1];
+		struct lam_ldir *from, *target;
+		int fd;
+
+		target = reach(dir, path, &from);
+		fd = lam_openat_beneath(from->fd, path, OPEN_DIR);
+		if (fd == -ENOSYS) { /* before Linux 5.6: one component at a time, still without links */
+			for (target = dir; target->parent != from; target = target->parent)
+				continue;
+			fd = lam_openat(from->fd, target->name, OPEN_DIR, 0);
+		}
+		if (fd < 0)
+			return fd;
+		remember_fd(core, target, fd);
+	}
+	if (dir->parent)
+		lam_list_move_tail(&core->dirfds, &dir->lru);
+	return dir->fd;
+}
+
+/* Set the flag that one overlay xattr of a directory stands for. */
+static void mark(struct lam_core *core, struct lam_ldir *dir, const char *key)
+{
+	char value[2];
+
+	switch (lam_private_key(core, key)) {
+	case LAM_KEY_OPAQUE:
+		if (lam_layer_getxattr(core, dir, ".", key, value, sizeof(value)) == 1) {
+			if (*value == 'y')
+				dir->flags |= LAM_LDIR_OPAQUE;
+			if (*value == 'x')
+				dir->flags |= LAM_LDIR_XWHITEOUTS;
+		}
+		break;
+	case LAM_KEY_REDIRECT:
+		dir->flags |= LAM_LDIR_REDIRECT;
+		break;
+	case LAM_KEY_IMPURE:
+		dir->flags |= LAM_LDIR_IMPURE;
+		break;
+	case LAM_KEY_ORIGIN:
+		dir->flags |= LAM_LDIR_ORIGIN;
+		break;
+	default:
+		break;
+	}
+}
+
+int lam_ldir_marks(struct lam_core *core, struct lam_ldir *dir)
+{
+	struct lam_xattr_names names;
+	const char *key = NULL;
+	int rc;
+
+	if (dir->flags & LAM_LDIR_MARKS)
+		return 0;
+	rc = lam_xattr_names(core, dir, ".", &names);
+	if (rc < 0 && rc != -EOPNOTSUPP)
+		return rc;
+	while (rc >= 0 && (key = lam_xattr_next(&names, key)))
+		mark(core, dir, key);
+	if (rc >= 0)
+		lam_xattr_names_free(&names);
+	dir->flags |= LAM_LDIR_MARKS;
+	return 0;
+}
+
+bool lam_ldir_default_acl(struct lam_core *core, struct lam_ldir *dir)
+{
+	if (!(dir->flags & LAM_LDIR_ACL_KNOWN)) {
+		dir->flags |= LAM_LDIR_ACL_KNOWN;
+		if (!(core->flags & LAM_CFG_NOACL) &&
+		    lam_layer_getxattr(core, dir, ".", "system.posix_acl_default", NULL, 0) > 0)
+			dir->flags |= LAM_LDIR_ACL;
+	}
+	return dir->flags & LAM_LDIR_ACL;
+}

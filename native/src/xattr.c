@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#include <lamina/xattr.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lamina/layer.h>
+#include <lamina/sys.h>
+
+static const struct {
+	const char *suffix;
+	enum lam_key key;
+} private_keys[] = {
+	{"opaque", LAM_KEY_OPAQUE}, {"redirect", LAM_KEY_REDIRECT}, {"metacopy", LAM_KEY_METACOPY},
+	{"origin", LAM_KEY_ORIGIN}, {"impure", LAM_KEY_IMPURE},	    {"nlink", LAM_KEY_NLINK},
+};
+
+enum lam_key lam_private_key(const struct lam_core *core, const char *key)
+{
+	if (strncmp(key, core->prefix, core->prefix_len) == 0) {
+		const char *suffix = key + core->prefix_len;
+
+		for (size_t i = 0; i < sizeof(private_keys) / sizeof(*private_keys); i++)
+			if (strcmp(suffix, private_keys[i].suffix) == 0)
+				return private_keys[i].key;
+		return strncmp(suffix, "overlay.", 8) == 0 ? LAM_KEY_NONE : LAM_KEY_OTHER;
+	}
+	if (strcmp(key, "user.fuseoverlayfs.opaque") == 0)
+		return LAM_KEY_OPAQUE;
+	if (strcmp(key, "user.containers.override_stat") == 0 ||
+	    strcmp(key, "user.fuseoverlayfs.override_stat") == 0 ||
+	    strcmp(key, "security.fuseoverlayfs.override_stat") == 0)
+		return LAM_KEY_OVERRIDE;
+	return LAM_KEY_NONE;
+}
+
+const char *lam_private_name(const struct lam_core *core, const char *suffix, char buf[LAM_KEY_MAX])
+{
+	snprintf(buf, LAM_KEY_MAX, "%s%s", core->prefix, suffix);
+	return buf;
+}
+
+int lam_xattr_names(struct lam_core *core, struct lam_ldir *dir, const char *name, struct lam_xattr_names *names)
+{
+	ssize_t length;
+
+	names->list = names->buffer;
+	length = lam_layer_listxattr(core, dir, name, names->buffer, sizeof(names->buffer));
+	for (int tries = 0; length == -ERANGE && tries < 8; tries++) { /* the list may grow meanwhile */
+		lam_xattr_names_free(names);
+		length = lam_layer_listxattr(core, dir, name, NULL, 0);
+		if (length < 0)
+			break;
+		names->list = malloc((size_t)length + 1);
+		if (!names->list)
+			return -ENOMEM;
+		length = lam_layer_listxattr(core, dir, name, names->list, (size_t)length);
+	}
+	if (length < 0) {
+		lam_xattr_names_free(names);
+		return (int)length;
+	}
+	names->length = (size_t)length;
+	return 0;
+}
+
+const char *lam_xattr_next(const struct lam_xattr_names *names, const char *key)
+{
+	const char *next = key ? key + strlen(key) + 1 : names->list;
+
+	return next < names->list + names->length ? next : NULL;
+}
+
+void lam_xattr_names_free(struct lam_xattr_names *names)
+{
+	if (names->list != names->buffer)
+		free(names->list);
+	names->list = names->buffer;
+	names->length = 0;
+}
+
+int lam_private_set(struct lam_core *core, struct lam_ldir *dir, const char *name, const char *suffix,
+		    const void *value, size_t size)
+{
+	char key[LAM_KEY_MAX];
+	int fd = lam_ldir_fd(core, dir);
+
+	if (fd < 0)
+		return fd;
+	return lam_setxattr_at(fd, name, lam_private_name(core, suffix, key), value, size, 0);
+}
+
+int lam_private_remove(struct lam_core *core, struct lam_ldir *dir, const char *name, const char *suffix)
+{
+	char key[LAM_KEY_MAX];
+	int fd = lam_ldir_fd(core, dir);
+
+	if (fd < 0)
+		return fd;
+	return lam_removexattr_at(fd, name, lam_private_name(core, suffix, key));
+}
+
+ssize_t lam_private_get(struct lam_core *core, struct lam_ldir *dir, const char *name, const char *suffix,
+			void *value, size_t size)
+{
+	char key[LAM_KEY_MAX];
+
+	return lam_layer_getxattr(core, dir, name, lam_private_name(core, suffix, key), value, size);
+}
+
+int lam_mark_impure(struct lam_core *core, struct lam_ldir *dir)
+{
+	int rc;
+
+	if (dir->flags & LAM_LDIR_IMPURE)
+		return 0;
+	rc = lam_private_set(core, dir, ".", "impure", "y", 1);
+	if (rc == 0)
+		dir->flags |= LAM_LDIR_IMPURE;
+	/* Without it only inode numbers of this directory's listing in kernel overlayfs suffer. */
+	return rc == -EOPNOTSUPP || rc == -EPERM ? 0 : rc;
+}
