@@ -146,7 +146,7 @@ def judge(trial: Trial, good: dict[str, Tree]) -> str:
 
 
 def _lines(good: dict[str, Tree], found: Tree) -> list[str]:
-    lines = []
+    lines: list[str] = []
     for name, tree in good.items():
         lines.extend(
             f"  {path!r}: {name} {tree.get(path)}, found {found.get(path)}"
