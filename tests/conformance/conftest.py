@@ -51,6 +51,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(("scene", "case"), cells)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Treat tests with a 'target' of their own like cells: choice, requirements, deviations."""
+    chosen = _chosen(config)
+    dropped = []
+    for item in items:
+        target = _param(item, "target")
+        if not isinstance(target, str) or target not in TARGETS:
+            continue
+        if target not in chosen:
+            dropped.append(item)
+        item.add_marker(pytest.mark.requires(*TARGETS[target].requires))
+        anchor = deviation(f"{target}/stack/{item.name.partition('[')[0]}")
+        if anchor is not None:
+            item.add_marker(pytest.mark.xfail(strict=True, reason=f"docs/conformance.md#{anchor}"))
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in set(dropped)]
+
+
 @pytest.fixture(scope="session")
 def stage(session_top: Path) -> Iterator[Stage]:
     """Keep one scene mounted."""
@@ -59,9 +78,13 @@ def stage(session_top: Path) -> Iterator[Stage]:
     opened.close()
 
 
-def _scene(item: pytest.Item | None) -> Scene | None:
+def _param(item: pytest.Item | None, name: str) -> object:
     spec = getattr(item, "callspec", None)
-    found = spec.params.get("scene") if spec is not None else None
+    return None if spec is None else spec.params.get(name)
+
+
+def _scene(item: pytest.Item | None) -> Scene | None:
+    found = _param(item, "scene")
     return found if isinstance(found, Scene) else None
 
 

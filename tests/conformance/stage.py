@@ -9,6 +9,7 @@ no more cells of it follow, so that trouble at unmounting falls on the scene tha
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from pathlib import Path
 from tests.conformance.case import LOWERS, PLACEMENTS, Case, Union, UnionCase, below
 from tests.conformance.registry import POSIX, UNIONS, run_posix, run_union
 from tests.support import accounts, loopfs
-from tests.support.realms import Realm, realm
+from tests.support.dump import FIELDS, assert_same, dump
+from tests.support.realms import KINDS, Realm, realm
 from tests.support.targets import TARGETS, Mounted, mounted
 from tests.support.tree import Entry, Layers, build, merged, tree
 
@@ -52,8 +54,6 @@ class Scene:
 
 def abilities(target: str) -> frozenset[str]:
     """Return what the processes on a target may do."""
-    from tests.support.realms import KINDS
-
     return KINDS[TARGETS[target].realm].abilities
 
 
@@ -85,6 +85,7 @@ class Stage:
         self._scene: Scene | None = None
         self._undo = contextlib.ExitStack()
         self._mounted: Mounted | None = None
+        self._before: dict[Path, str] = {}  # dumps of the lowers
         self._count = 0
 
     def close(self) -> None:
@@ -110,16 +111,19 @@ class Stage:
         path = self._file_systems[on_fs] / name
         path.mkdir()
         if home.kind.name != "root":
-            import os
-
             os.chown(path, *accounts.ids())
         return path
 
     def strike(self) -> None:
-        """Unmount the scene, if any."""
+        """Unmount the scene, if any, and make sure that its lowers are what they were."""
+        before, self._before = self._before, {}
+        last, self._mounted = self._mounted, None
         self._scene = None
         undo, self._undo = self._undo, contextlib.ExitStack()
         undo.close()
+        if last is not None:
+            for path, text in before.items():
+                assert_same(last.realm.agent.call(dump, path, fields=FIELDS), text)
 
     def enter(self, scene: Scene) -> Mounted:
         """Mount the scene unless it is mounted already."""
@@ -130,8 +134,9 @@ class Stage:
             top = self._workspace(scene, home)
             native = target.kind == "native"
             layers = home.agent.call_within(BUILD_SECONDS, raise_scene, scene, top, home.kind.dialect, native)
+            before = {path: home.agent.call(dump, path, fields=FIELDS) for path in layers.lowers}
             self._mounted = self._undo.enter_context(mounted(target, layers, top / "merged", home))
-            self._scene = scene
+            self._scene, self._before = scene, before
         assert self._mounted is not None
         return self._mounted
 

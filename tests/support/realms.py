@@ -61,15 +61,21 @@ class Realm:
     def run(self, argv: list[str], *, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command in the realm; a hang is an error, a status is the caller's."""
         return subprocess.run(
-            [*self.prefix, *argv], cwd=cwd, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+            self.words(argv, cwd), capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
         )
 
     def spawn(self, argv: list[str], log: Path, *, cwd: Path | None = None) -> subprocess.Popen[bytes]:
         """Start a server in the realm with its output in a file."""
         with log.open("wb") as output:
             return subprocess.Popen(
-                [*self.prefix, *argv], cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                self.words(argv, cwd), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
+
+    def words(self, argv: list[str], cwd: Path | None) -> list[str]:
+        """Return the command line that runs a command in the realm, whose directory tree may be another."""
+        if cwd is None:
+            return [*self.prefix, *argv]
+        return [*self.prefix, "sh", "-c", 'cd "$0" && exec "$@"', str(cwd), *argv]
 
     def directory(self, name: str) -> Path:
         """Make a directory that the realm owns, by a process that touches no mount."""

@@ -214,14 +214,17 @@ def tree(top: Path, *, lower: Sequence[Spec], upper: Spec | None = None, prefix:
 def merged(specs: Sequence[Spec]) -> dict[bytes, Entry]:
     """Compute what the union of the specs, topmost first, shows.  Redirects are not followed."""
     shown: dict[bytes, Entry] = {}
+    full: set[bytes] = set()  # directories that have entries
     for spec in reversed(specs):
         for name, entry in normal(spec).items():
             below = shown.get(name)
             both = below is not None and below.kind == entry.kind == stat.S_IFDIR
-            if not both or "opaque" in entry.overlay:
+            hides = not both or "opaque" in entry.overlay
+            if hides and (below is not None or name in full):
                 for other in [n for n in shown if n == name or n.startswith(name + b"/")]:
                     del shown[other]
             if not is_whiteout(entry):
                 shown[name] = replace(entry, overlay={})
+                full.add(os.path.dirname(name))
     # A link's target must come first; deeper paths after their parents.
     return dict(sorted(shown.items(), key=lambda item: (item[1].kind == LINK, item[0])))
