@@ -33,6 +33,7 @@ $(VENV)/.dependencies: pyproject.toml $(VENV)/bin/python
 $(STAMP): $(VENV)/.dependencies $(SOURCES)
 	rm -rf build/lib* build/bdist*
 	$(BIN)/pip install --quiet --no-build-isolation --no-deps --force-reinstall .
+	$(BIN)/python -I -c "import lamina_native._core"
 	touch $@
 
 demo: setup  ## a Debian tree under an upper: run programs in it, see what landed where

@@ -74,8 +74,6 @@ REFUSED = {
     "nooverride_creds": "nooverride_creds is not supported: the layers are read as the server's user",
 }
 
-SECURITY_CONTEXTS = ("context", "fscontext", "defcontext", "rootcontext")
-
 DEFAULTS: Draft = {
     "lower": (),
     "upper": (),
@@ -277,7 +275,7 @@ TABLE: dict[str, Callable[[Draft, str, str | None], None]] = {
     "writeback": _writeback,
     "plugins": _plugins,
     # libfuse
-    "fsname": _store("source", values.text),
+    "fsname": _store("source", lambda name, value: words.unescape(values.text(name, value))),
     "allow_other": _constant("allow_other", True),
     "entry_timeout": _store("entry_timeout", values.seconds),
     "attr_timeout": _store("attr_timeout", values.seconds),
@@ -295,7 +293,7 @@ TABLE: dict[str, Callable[[Draft, str, str | None], None]] = {
     "follow": _choice("follow", "auto", "on", "off"),
     "forward": _store("forward", values.text),
     "layers": _store("layers_file", values.text),
-} | dict.fromkeys(SECURITY_CONTEXTS, _security_context)
+} | dict.fromkeys(words.QUOTED, _security_context)
 
 
 def parse(strings: Sequence[str]) -> Options:

@@ -8,6 +8,7 @@ but `\,`, and only the last one takes the escapes away.
 from lamina_unionfs.errors import OptionError
 
 BACKSLASH = "\\"
+QUOTED = ("context", "fscontext", "defcontext", "rootcontext")  # of SELinux: context="a,b"
 
 
 def split_escaped(text: str, separator: str) -> list[str]:
@@ -50,8 +51,9 @@ def split_options(text: str) -> list[str]:
     for part in split_escaped(text, ","):
         piece = f"{pending},{part}" if pending else part
         pending = ""
-        if '="' in piece and not (piece.endswith('"') and not piece.endswith('="')):
-            pending = piece  # context="a,b" of SELinux
+        name, _, value = piece.partition("=")
+        if name in QUOTED and value.startswith('"') and (len(value) == 1 or not value.endswith('"')):
+            pending = piece
         elif piece:
             options.append(piece)
     if pending:

@@ -1,0 +1,1 @@
+"""The command lamina-unionfs as its users call it."""
