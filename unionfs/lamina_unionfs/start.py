@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, __file__.rpartition("/")[0].rpartition("/")[0])
 
 try:
-    from lamina_native import _core  # noqa: F401 - only to see whether it can be had
+    import lamina_native.errors  # noqa: F401 - only to see whether the C module can be had
 except ImportError:
     posix.execv(sys.executable, [sys.executable, "-m", "lamina_unionfs", *sys.argv[1:]])
 
