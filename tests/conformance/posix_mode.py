@@ -18,9 +18,9 @@ SETID = {
     "suid": tree.file("0123456789", mode=0o4777),
     "sgid": tree.file("0123456789", mode=0o2777),
     "both": tree.file("0123456789", mode=0o6777),
-    "lock": tree.file("0123456789", mode=0o2767),  # no group x: once meant mandatory locking
 }
-CLEARED = {"suid": 0o777, "sgid": 0o777, "both": 0o777, "lock": 0o767}
+NO_GROUP_X = {"lock": tree.file("0123456789", mode=0o2767)}  # once meant mandatory locking
+CLEARED = {"suid": 0o777, "sgid": 0o777, "both": 0o777}
 # vfs_cap_data version 2 with cap_net_raw
 CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)
 USER = 1000
@@ -121,23 +121,42 @@ def truncate_by_a_stranger_clears_set_ids(top: Path) -> None:
     eq({name: mode_of(top / name) for name in SETID}, CLEARED)
 
 
+@CASES.case(NO_GROUP_X, needs=["uids"])
+def write_by_a_stranger_to_the_group_clears_setgid_without_x(top: Path) -> None:
+    as_user(USER, lambda: os.truncate(top / "lock", 5))
+    eq(mode_of(top / "lock"), 0o767)
+
+
+@CASES.case(NO_GROUP_X, needs=["uids"])
+def write_by_a_member_of_the_group_keeps_setgid_without_x(top: Path) -> None:
+    group = os.stat(top / "lock").st_gid
+    as_user(USER, lambda: os.truncate(top / "lock", 5), groups=[group])
+    eq(mode_of(top / "lock"), 0o2767)
+
+
+@CASES.case(NO_GROUP_X, needs=["uids"])
+def chown_keeps_setgid_without_x(top: Path) -> None:
+    os.chown(top / "lock", USER, USER)
+    eq(mode_of(top / "lock"), 0o2767)
+
+
 @CASES.case(SETID, needs=["uids"])
 def open_with_trunc_by_a_stranger_clears_set_ids(top: Path) -> None:
     def cut() -> None:
-        for name in ("suid", "sgid", "both"):
+        for name in SETID:
             os.close(os.open(top / name, os.O_WRONLY | os.O_TRUNC))
 
     as_user(USER, cut)
-    eq({mode_of(top / name) for name in ("suid", "sgid", "both")}, {0o777})
+    eq({name: mode_of(top / name) for name in SETID}, CLEARED)
 
 
 @CASES.case(SETID, needs=["uids"])
 def write_by_root_keeps_set_ids(top: Path) -> None:
-    for name in ("suid", "sgid", "both"):
+    for name in SETID:
         with opened(top / name, os.O_WRONLY) as fd:
             os.write(fd, b"w")
     kept = {name: entry.mode for name, entry in SETID.items()}
-    eq({name: mode_of(top / name) for name in SETID}, kept if is_real_root() else CLEARED | {"lock": 0o2767})
+    eq({name: mode_of(top / name) for name in SETID}, kept if is_real_root() else CLEARED)
 
 
 @CASES.case({"mine": tree.file("0123456789", mode=0o6755)})
@@ -152,7 +171,7 @@ def chown_clears_set_ids_of_files(top: Path) -> None:
     for name in (*SETID, "d"):
         os.chown(top / name, USER, USER)
     found = {name: mode_of(top / name) for name in (*SETID, "d")}
-    eq(found, {"suid": 0o777, "sgid": 0o777, "both": 0o777, "lock": 0o2767, "d": 0o6777})
+    eq(found, CLEARED | {"d": 0o6777})
 
 
 @CASES.case({"f": tree.file("x", mode=0o644, uid=USER, gid=USER)}, needs=["uids"])
