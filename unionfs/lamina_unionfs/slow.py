@@ -87,10 +87,9 @@ def serve_alone(
         except RuntimeError as error:
             mounting.detach(place)
             raise DriverError(f"pyfuse3: {error}") from error
-        ready()
         report.configure_logging(detached=detached, debug=debug)
         try:
-            status = trio.run(_alone, place)
+            status = trio.run(_alone, place, ready)
         except Exception:
             log.exception("the server cannot go on")
             mounting.detach(place)
@@ -107,9 +106,10 @@ async def _main() -> None:
     await pyfuse3.main(max_tasks=TASKS)
 
 
-async def _alone(place: bytes) -> int:
+async def _alone(place: bytes, ready: Callable[[], None]) -> int:
     """Serve until unmounted; a signal unmounts, from a thread because unmounting asks us things."""
     with trio.open_signal_receiver(*SIGNALS) as signals:
+        ready()  # not before: a signal that finds no receiver would leave a dead mount
         async with trio.open_nursery() as nursery:
 
             async def unmount_on_signal() -> None:

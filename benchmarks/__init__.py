@@ -1,0 +1,1 @@
+"""Measurements beside kernel overlayfs and fuse-overlayfs."""

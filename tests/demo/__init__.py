@@ -1,0 +1,1 @@
+"""`make demo`: a real Debian tree under an upper, changed by programs that run inside it."""
