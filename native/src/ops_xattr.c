@@ -45,7 +45,7 @@ int lam_op_listxattr(struct lam_req *req)
 	const struct fuse_getxattr_in *in = req->in;
 	size_t room = in->size < req->worker->out_size ? in->size : req->worker->out_size;
 
-	return answer(req, in->size, lam_listxattr(req->core, req->nodeid, (char *)req->worker->out, room));
+	return answer(req, in->size, lam_listxattr(req->core, &req->caller, req->nodeid, (char *)req->worker->out, room));
 }
 
 int lam_op_setxattr(struct lam_req *req)
