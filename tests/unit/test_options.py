@@ -120,6 +120,7 @@ def test_several_uppers() -> None:
         ("attr_timeout=0", "attr_timeout", 0.0),
         ("open=handles", "open", "handles"),
         ("forward=all", "forward", "all"),
+        ("forward=LOOKUP:GETATTR", "forward", "LOOKUP,GETATTR"),
         ("fsname=ov\\,er", "source", "ov,er"),
         ("nouserxattr", "userxattr", False),
         ("max_write=65536", "max_write", 65536),

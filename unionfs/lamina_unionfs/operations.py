@@ -181,7 +181,7 @@ class Operations(pyfuse3.Operations):
 
     @boundary
     async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
-        return [pyfuse3.XAttrNameT(name) for name in await ops_attr.listxattr(self.fs, NodeId(inode))]
+        return [pyfuse3.XAttrNameT(name) for name in await ops_attr.listxattr(self.fs, NodeId(inode), ctx)]
 
     @boundary
     async def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> None:

@@ -14,6 +14,7 @@ import pyfuse3
 from lamina_native import verbs
 
 from lamina_unionfs import control
+from lamina_unionfs.filesystem import caller_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,9 +116,9 @@ async def getxattr(fs: Filesystem, node: NodeId, name: bytes) -> bytes:
     return verbs.getxattr(fs.core, node, name) if answer is None else answer
 
 
-async def listxattr(fs: Filesystem, node: NodeId) -> Sequence[bytes]:
+async def listxattr(fs: Filesystem, node: NodeId, ctx: pyfuse3.RequestContext) -> Sequence[bytes]:
     """Return the names of a node's extended attributes; control requests are not listed."""
-    return verbs.listxattr(fs.core, node)
+    return verbs.listxattr(fs.core, caller_of(ctx), node)
 
 
 async def setxattr(

@@ -291,7 +291,7 @@ TABLE: dict[str, Callable[[Draft, str, str | None], None]] = {
     "passthrough": _choice("passthrough", "auto", "on", "off"),
     "open": _choice("open", "auto", "stateless", "handles"),
     "follow": _choice("follow", "auto", "on", "off"),
-    "forward": _store("forward", values.text),
+    "forward": _store("forward", lambda name, value: values.text(name, value).replace(":", ",")),
     "layers": _store("layers_file", values.text),
 } | dict.fromkeys(words.QUOTED, _security_context)
 
