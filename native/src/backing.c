@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* backing - see backing.h */
 #include <errno.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <lamina/fuse_abi.h>
 
@@ -173,11 +177,31 @@ void lam_backing_forget(struct lam_backing *b, uint64_t nodeid, uint64_t nlookup
 	pthread_mutex_unlock(&b->lock);
 }
 
+/* The kernel writes to the backing file with the credentials that this thread has at the ioctl. */
+static int open_without_fsetid(int fuse_fd, struct fuse_backing_map *map)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct had[2], less[2];
+	int rc, saved;
+
+	if (syscall(SYS_capget, &head, had) < 0)
+		return -1;
+	memcpy(less, had, sizeof(less));
+	less[CAP_TO_INDEX(CAP_FSETID)].effective &= ~CAP_TO_MASK(CAP_FSETID);
+	if (syscall(SYS_capset, &head, less) < 0)
+		return -1;
+	rc = ioctl(fuse_fd, FUSE_DEV_IOC_BACKING_OPEN, map);
+	saved = errno;
+	syscall(SYS_capset, &head, had); /* to what is permitted anyway: cannot fail */
+	errno = saved;
+	return rc;
+}
+
 /* What the kernel says to a first passthrough open; 0 with the id, or cached if the file does not lend itself. */
 static int register_file(struct lam_backing *b, int fd, int32_t *id)
 {
 	struct fuse_backing_map map = { .fd = fd };
-	int rc = ioctl(b->fuse_fd, FUSE_DEV_IOC_BACKING_OPEN, &map);
+	int rc = open_without_fsetid(b->fuse_fd, &map);
 
 	*id = rc > 0 ? rc : 0;
 	if (rc < 0 && (errno == EPERM || errno == ENOTTY || errno == EOPNOTSUPP))

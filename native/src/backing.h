@@ -12,6 +12,12 @@
  * and the old inode, as with kernel overlayfs.  When the kernel has forgotten the alias, the
  * first nodeid serves again.
  *
+ * Setuid.  Such files are not passed through: with HANDLE_KILLPRIV_V2 it is the server's part to
+ * clear the bits when somebody writes who may not keep them, and it does not see these writes.
+ * A file that becomes setuid while it is open for writing remains passed through; so the kernel
+ * is given the backing file with credentials that lack CAP_FSETID, clears the bits itself, for
+ * every writer, and is told not to cache the mode of such a file (lam_attr_timeout()).
+ *
  * Here are only numbers: nodeids as the kernel knows them, device and inode of real files,
  * backing ids.  The core never sees an alias.
  *

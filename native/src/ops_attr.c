@@ -57,15 +57,16 @@ int lam_op_statx(struct lam_req *req)
 {
 	const struct fuse_statx_in *in = req->in;
 	uint64_t fh = in->getattr_flags & FUSE_GETATTR_FH ? in->fh : 0;
-	struct fuse_statx_out out = {
-		.attr_valid = req->srv->attr_timeout.sec,
-		.attr_valid_nsec = req->srv->attr_timeout.nsec,
-	};
+	struct fuse_statx_out out = { .flags = 0 };
+	struct lam_timeout timeout;
 	struct lam_statx statx;
 	int err = lam_statx(req->core, req->nodeid, fh, &statx);
 
 	if (err)
 		return err;
+	timeout = lam_attr_timeout(req->srv, &statx.attr);
+	out.attr_valid = timeout.sec;
+	out.attr_valid_nsec = timeout.nsec;
 	fill_statx(&statx, &out.stat);
 	lam_reply(req, &out, sizeof(out));
 	return 0;

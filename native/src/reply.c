@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "backing.h"
 #include "channel.h"
@@ -67,15 +68,28 @@ void lam_fill_attr(const struct lam_attr *attr, struct fuse_attr *out)
 	};
 }
 
+/*
+ * Writes in passthrough clear setuid and setgid past us and past the kernel's copy of the mode
+ * (backing.h).  So the kernel must ask again before it trusts those bits, at every use.
+ */
+struct lam_timeout lam_attr_timeout(const struct lam_server *srv, const struct lam_attr *attr)
+{
+	if (S_ISREG(attr->mode) && (attr->mode & (S_ISUID | S_ISGID)) && atomic_load(&srv->passthrough))
+		return (struct lam_timeout){ .sec = 0 };
+	return srv->attr_timeout;
+}
+
 /* The lookup is the kernel's from here on; the alias is counted for it. */
 void lam_fill_entry(const struct lam_server *srv, const struct lam_entry *entry, struct fuse_entry_out *out)
 {
+	struct lam_timeout attr_timeout = lam_attr_timeout(srv, &entry->attr);
+
 	out->nodeid = lam_backing_visible(srv->backing, entry->nodeid);
 	out->generation = entry->generation;
 	out->entry_valid = srv->entry_timeout.sec;
 	out->entry_valid_nsec = srv->entry_timeout.nsec;
-	out->attr_valid = srv->attr_timeout.sec;
-	out->attr_valid_nsec = srv->attr_timeout.nsec;
+	out->attr_valid = attr_timeout.sec;
+	out->attr_valid_nsec = attr_timeout.nsec;
 	lam_fill_attr(&entry->attr, &out->attr);
 }
 
@@ -95,10 +109,8 @@ int lam_reply_entry(const struct lam_req *req, const struct lam_entry *entry)
 
 int lam_reply_attr(const struct lam_req *req, const struct lam_attr *attr)
 {
-	struct fuse_attr_out out = {
-		.attr_valid = req->srv->attr_timeout.sec,
-		.attr_valid_nsec = req->srv->attr_timeout.nsec,
-	};
+	struct lam_timeout timeout = lam_attr_timeout(req->srv, attr);
+	struct fuse_attr_out out = { .attr_valid = timeout.sec, .attr_valid_nsec = timeout.nsec };
 
 	lam_fill_attr(attr, &out.attr);
 	return lam_reply(req, &out, sizeof(out));

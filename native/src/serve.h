@@ -62,6 +62,7 @@ struct lam_server {
 	uint64_t forward; /* a bit an opcode: forwarded whatever it asks */
 
 	struct lam_session session;
+	bool passthrough_lower; /* lower files too: asked for, or nothing can be copied up */
 	atomic_bool passthrough; /* negotiated, and the kernel has not refused yet */
 
 	struct lam_pool *pool;
@@ -126,6 +127,7 @@ int lam_reply(const struct lam_req *req, const void *data, size_t size);
 int lam_reply_entry(const struct lam_req *req, const struct lam_entry *entry);
 int lam_reply_attr(const struct lam_req *req, const struct lam_attr *attr);
 
+struct lam_timeout lam_attr_timeout(const struct lam_server *srv, const struct lam_attr *attr);
 void lam_fill_attr(const struct lam_attr *attr, struct fuse_attr *out);
 void lam_fill_entry(const struct lam_server *srv, const struct lam_entry *entry, struct fuse_entry_out *out);
 
