@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,8 @@ if str(ROOT) not in sys.path:
 
 import pytest  # noqa: E402
 
-from tests.support import capabilities, guard  # noqa: E402
+from tests.support import capabilities  # noqa: E402
+from tests.support.workspace import session_directory  # noqa: E402
 
 MARKED = ("fuse", "userns", "root")
 
@@ -51,13 +50,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def session_top() -> Iterator[Path]:
     """A directory that every user may enter; nothing may stay mounted or running below it."""
-    top = Path(tempfile.mkdtemp(prefix="lamina-test-"))
-    top.chmod(0o755)
-    yield top
-    left = guard.leftovers(top)
-    if not left:
-        shutil.rmtree(top)
-    assert not left, "left behind: " + "; ".join(left)
+    with session_directory() as top:
+        yield top
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -11,9 +11,11 @@ import pytest
 
 from tests.conformance.deviations import deviation
 from tests.conformance.stage import Scene, Stage, scenes
-from tests.support.errors import RemoteFailure, Unsupported
+from tests.conformance.table import Result, failure, markdown, parse
+from tests.support.errors import RemoteFailure, SupportError, Unsupported
 from tests.support.targets import TARGETS
 
+STAGE = pytest.StashKey[Stage]()
 # Stand-ins that are only run when asked for by name.
 EXTRA = ("fuse-overlayfs", "fuse-overlayfs-userns", "fuse-overlayfs-user")
 
@@ -21,6 +23,39 @@ EXTRA = ("fuse-overlayfs", "fuse-overlayfs-userns", "fuse-overlayfs-user")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the choice of columns."""
     parser.addoption("--targets", default="", help="conformance targets, comma-separated patterns")
+    parser.addoption("--conformance-table", default="", help="write the table of cases and targets to this file")
+
+
+class Recorder:
+    """Collects outcomes in the process that reports, and writes the table at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._results: list[Result] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note the outcome of a call, and failures of set-up and clean-up."""
+        if report.when != "call" and report.outcome == "passed":
+            return
+        outcome = "deviates" if hasattr(report, "wasxfail") and report.skipped else str(report.outcome)
+        result = parse(report.nodeid, outcome, failure(report.longreprtext) if report.failed else "")
+        if result is not None:
+            self._results.append(result)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the table, and what failed below it."""
+        lines = [*markdown(self._results), ""]
+        lines += [
+            f"* {r.target}/{r.placement}/{r.theme}/{r.case}: {r.text}" for r in self._results if r.outcome == "failed"
+        ]
+        self._path.write_text("\n".join(lines) + "\n")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Record outcomes where they come together: in the controller, not in its workers."""
+    path = str(config.getoption("--conformance-table"))
+    if path and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(Path(path)))
 
 
 def _chosen(config: pytest.Config) -> list[str]:
@@ -71,9 +106,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def stage(session_top: Path) -> Iterator[Stage]:
+def stage(session_top: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
     """Keep one scene mounted."""
     opened = Stage(session_top / "stage")
+    request.session.stash[STAGE] = opened
     yield opened
     opened.close()
 
@@ -101,10 +137,18 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     outcome()  # outside of the handler: no "during handling of" in the report
 
 
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """Strike a scene after its last cell, so that its trouble is reported there."""
+    yield
     scene = _scene(item)
     if scene is not None and _scene(nextitem) != scene:
-        opened = getattr(item, "funcargs", {}).get("stage")
-        if isinstance(opened, Stage):
-            opened.strike()
+        opened = item.session.stash.get(STAGE, None)
+        if opened is not None:
+            try:
+                opened.strike()
+            except SupportError as exc:
+                trouble = f"{scene}: {exc}"
+            else:
+                return
+            pytest.fail(trouble, pytrace=False)

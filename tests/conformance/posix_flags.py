@@ -53,7 +53,8 @@ def immutable_files_refuse_changes(top: Path) -> None:
     _set(top / "f", before | IMMUTABLE)
     try:
         with fails(errno.EPERM):
-            os.open(top / "f", os.O_WRONLY)
+            with opened(top / "f", os.O_WRONLY) as fd:  # a stateless open learns it at the write
+                os.write(fd, b"y")
         with fails(errno.EPERM):
             os.unlink(top / "f")
         with fails(errno.EPERM):

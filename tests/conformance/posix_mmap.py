@@ -151,9 +151,9 @@ def _database(journal: str, top: Path) -> None:
             (wrong,) = db.execute("select count(*) from t where k % 3 = ? and v <> ?", (turn, pattern(1200, turn)))
             eq(wrong[0], 0)
     db.close()
-    _rows(path, 3000, journal=journal)
+    _rows(path, 900, journal=journal)
     with sqlite3.connect(path) as db:
-        eq(db.execute("select count(*) from t").fetchone(), (3000,))
+        eq(db.execute("select count(*) from t").fetchone(), (900,))
         eq(db.execute("pragma integrity_check").fetchone(), ("ok",))
     db.close()
 
@@ -168,7 +168,7 @@ def _ready(count: int) -> bytes:
     return data
 
 
-DATABASE = _ready(2000)
+DATABASE = _ready(600)
 
 
 @CASES.case({"db": DATABASE}, everywhere=True)
@@ -193,7 +193,7 @@ def sqlite_database_with_two_names(top: Path) -> None:
     eq(read(top / "db"), read(top / "db2"))
     with sqlite3.connect(top / "db2") as db:
         eq(db.execute("pragma integrity_check").fetchone(), ("ok",))
-        eq(db.execute("select count(*) from t where v = ?", (pattern(1200),)).fetchone(), (2000,))
+        eq(db.execute("select count(*) from t where v = ?", (pattern(1200),)).fetchone(), (600,))
     db.close()
 
 

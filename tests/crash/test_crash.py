@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.root, pytest.mark.fuse, pytest.mark.slow, pytest.mark.
 
 
 def _crash(how: str, scenes: list[str], share: str = SHARE) -> None:
-    words = (*scenes, "--how", how, "--driver", "lamina", "--share", share)
+    words = (*scenes, "--how", how, "--driver", "lamina-old-calls", "--share", share)
     done = runner.module("tests.crash", *words, seconds=280)
     assert done.returncode == 0, done.stdout + done.stderr
 

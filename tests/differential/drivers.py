@@ -6,6 +6,7 @@ upper may be used again only when its server is gone.
 
 import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,7 @@ from tests.support import capabilities, mounts
 
 READY_SECONDS = 10.0
 END_SECONDS = 20.0
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class FuseDriver:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                cwd="/",
+                cwd=ROOT,
             )
         mount = FuseMount(layout.merged, server, log)
         if not mounts.wait_until_mounted(layout.merged, os.getpid(), seconds=READY_SECONDS, alive=server):
@@ -159,6 +161,10 @@ DRIVERS: dict[str, Driver] = {
     # The seeded difference: without an index hard links break at copy-up.
     "kernel-seeded": KernelOverlay("kernel-seeded", "redirect_dir=on,metacopy=on,index=off,xino=on"),
     "lamina": FuseDriver("lamina", _lamina()),
+    "lamina-old-calls": FuseDriver(
+        "lamina-old-calls", (sys.executable, "-m", "tests.differential.oldcalls", *_lamina())
+    ),
+    "lamina-stateless": FuseDriver("lamina-stateless", _lamina(), "passthrough=off"),
     "lamina-pyfuse3": FuseDriver("lamina-pyfuse3", _lamina(), "engine=pyfuse3"),
     "fuse-overlayfs": FuseDriver("fuse-overlayfs", ("fuse-overlayfs",), options="redirect_dir=off"),
 }

@@ -7,7 +7,7 @@ what succeeded since (`learn`).  It may be wrong: an operation on what is gone i
 import os
 import random
 import stat
-from collections.abc import Callable  # noqa: TC003 - evaluated in __init__
+from collections.abc import Callable
 
 from tests.differential import acl, calls, vocabulary
 from tests.differential.operations import Op, Outcome

@@ -11,7 +11,7 @@ from tests.differential import stacks
 from tests.differential.drivers import DRIVERS, FLAVOURS
 from tests.differential.generate import Generator
 from tests.differential.operations import Op
-from tests.differential.session import Difference, opened
+from tests.differential.session import Difference, OracleGivesUp, opened
 from tests.support import mounts
 
 MAX_LAYERS = 6
@@ -29,6 +29,7 @@ class Plan:
     every: int
     swap: bool
     flavour: str | None = None
+    ignore: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Case:
     medium: str
     stack: stacks.Stack
     ops: list[Op]
+    ignore: str = ""  # see Session
 
     def having(self, **changes: Any) -> "Case":
         """Copy with some fields changed."""
@@ -66,6 +68,7 @@ class Round:
             rng.choice(MEDIA),
             [],
             [],
+            plan.ignore,
         )
 
 
@@ -94,6 +97,7 @@ def play(round_: Round) -> Difference | None:
         stack, lowers = stacks.draw(rng, lower, flavour, rng.randint(1, MAX_LAYERS))
         round_.case = case = case.having(stack=stack)
         with opened((DRIVERS[case.oracle], DRIVERS[case.target]), lowers, round_.base, flavour) as session:
+            session.ignore = case.ignore
             generator = Generator(rng, private_prefix=flavour.prefix)
             generator.observe(session.oracle.tree.root)
             session.done = case.ops
@@ -105,6 +109,8 @@ def play(round_: Round) -> Difference | None:
                     generator.observe(session.oracle.tree.root)
             for op in (("remount",), ("swap",), ("remount",)) if plan.swap else (("remount",),):
                 session.step(op)
+    except OracleGivesUp:
+        return None
     except Difference as difference:
         return difference
     finally:
@@ -132,9 +138,12 @@ def replay(case: Case, base: Path) -> Difference | None:
     try:
         lowers = stacks.build(case.stack, lower, flavour)
         with opened((DRIVERS[case.oracle], DRIVERS[case.target]), lowers, base, flavour) as session:
+            session.ignore = case.ignore
             for op in case.ops:
                 session.step(op)
             session.step(("check",))
+    except OracleGivesUp:
+        return None
     except Difference as difference:
         return difference
     finally:

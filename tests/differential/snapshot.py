@@ -87,7 +87,7 @@ def differences(oracle: Snapshot, target: Snapshot) -> list[str]:
             lines.append(f"{path!r}: {where}: {expected or found}")
             continue
         lines.extend(
-            f"{path!r}: {key}: {expected.get(key)} != {found.get(key)}"
+            f"{path!r}: {key} of a {expected['type']}: {expected.get(key)} != {found.get(key)}"
             for key in sorted(expected.keys() | found.keys())
             if expected.get(key) != found.get(key)
         )

@@ -39,6 +39,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--oracle", choices=DRIVERS, default="kernel")
     parser.add_argument("--target", choices=DRIVERS, default="lamina")
     parser.add_argument("--flavour", choices=FLAVOURS, help="instead of a random one")
+    parser.add_argument("--ignore", default="", help="regex of known differences: look for others")
     parser.add_argument("--keep-going", action="store_true", help="collect differences of several rounds")
     parser.add_argument("--no-swap", action="store_true", help="do not exchange uppers")
     parser.add_argument(
@@ -63,6 +64,7 @@ def main() -> int:
             every=options.every,
             swap=not options.no_swap,
             flavour=options.flavour,
+            ignore=options.ignore,
         )
         steps += options.round_steps
         faulthandler.dump_traceback_later(ROUND_SECONDS, exit=True)

@@ -135,10 +135,11 @@ def assert_clean(work: Path) -> None:
             continue
         depth = 0 if relative == "." else relative.count("/") + 1
         left += [f"{relative}/{name}" for name in folders if depth > 0]
-        left += [f"{relative}/{name}" for name in files if not _whiteout(f"{folder}/{name}")]
+        left += [f"{relative}/{name}" for name in files if not is_whiteout(f"{folder}/{name}")]
     assert not left, f"left in {work}: {left[:10]}"
 
 
-def _whiteout(path: str) -> bool:
+def is_whiteout(path: str) -> bool:
+    """Say whether a path is a whiteout as kernel overlayfs writes it."""
     status = os.lstat(path)
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.differential import stacks
 from tests.differential.drivers import TRUSTED
 from tests.differential.objects import pattern
-from tests.load.bed import Bed
+from tests.load.bed import Bed, is_whiteout
 
 Scenario = Callable[[Bed, float, int], None]
 FILES = 3
@@ -26,6 +26,9 @@ def lower(base: Path, seed: int) -> Path:
     for child in list(built.iterdir()):
         if child != tree:
             child.rename(tree / child.name)
+    for path in tree.rglob("*"):
+        if is_whiteout(str(path)):
+            path.unlink()  # without a directory below, the kernel would list it
     tree.chmod(0o777)
     for number in range(FILES):
         (built / f"file{number}").write_bytes(pattern(number, 150_000))

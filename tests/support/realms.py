@@ -36,7 +36,16 @@ class RealmKind:
     unshare: tuple[str, ...] = ()
 
 
-_UNSHARE = ("unshare", "--user", "--mount", "--propagation=slave", "--map-root-user")
+_UNSHARE = ("unshare", "--user", "--mount", "--map-root-user")
+# A user's mount namespace copies every mount that exists, locks it and so keeps its server alive
+# for as long as the namespace lives.  So root first makes a namespace without the mounts of tests
+# that run beside us.
+_CLEAN = (
+    "unshare", "--mount", "--propagation=private", "sh", "-c",
+    r"""for path in $(grep -E ' - (fuse|fuse\.[^ ]*|overlay) |/lamina-test-' /proc/self/mountinfo | cut -d' ' -f5 | tac)
+    do umount -l "$path"; done 2>/dev/null; exec "$@" """,
+    "sh",
+)  # fmt: skip
 KINDS = {
     kind.name: kind
     for kind in (
@@ -108,7 +117,8 @@ def realm(name: str, top: Path) -> Iterator[Realm]:
         if os.geteuid() == 0:
             os.chown(top, *accounts.ids())
     opened: list[Realm] = []
-    with Agent([*prefix, *kind.unshare], rescue=lambda: opened[0].rescue()) as agent:
+    clean = _CLEAN if kind.unshare and os.geteuid() == 0 else ()
+    with Agent([*clean, *prefix, *kind.unshare], rescue=lambda: opened[0].rescue()) as agent:
         if kind.unshare:
             prefix = [*prefix, "nsenter", "--preserve-credentials", "-U", "-m", "-t", str(agent.pid), "--"]
         opened.append(Realm(kind, top, agent, prefix))

@@ -163,10 +163,21 @@ def unmount(at: Path, realm: Realm, server: subprocess.Popen[bytes] | None, log:
             if status != 0:
                 trouble.append(f"the server ended with status {status}")
         except subprocess.TimeoutExpired:
-            trouble.append("the server did not end")
+            trouble.append(f"the server did not end; its threads:\n{_threads(server.pid)}")
             _kill(server)
     if trouble:
         raise SupportError("\n".join([*trouble, _tail(log)]))
+
+
+def _threads(pid: int) -> str:
+    lines = []
+    for task in sorted(Path(f"/proc/{pid}/task").iterdir()):
+        try:
+            waits = [(task / name).read_text().strip() for name in ("comm", "wchan", "syscall")]
+        except OSError as exc:
+            waits = [str(exc)]
+        lines.append(f"{task.name} {' '.join(waits)}")
+    return "\n".join(lines)
 
 
 def _kill(server: subprocess.Popen[bytes]) -> None:

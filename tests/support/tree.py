@@ -126,9 +126,12 @@ def build(top: Path, spec: Spec, *, prefix: str = TRUSTED) -> None:
         path = os.path.join(root, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         _make(root, path, entry)
-        if entry.kind != LINK:
+        if entry.kind not in (LINK, stat.S_IFDIR):
             _dress(path, entry, prefix)
-    # Times of directories last, children before parents: each new name touches its parent.
+    # Directories last, children before parents: a mode may forbid, a new name touches the time.
+    for name, entry in sorted(entries.items(), reverse=True):
+        if entry.kind == stat.S_IFDIR:
+            _dress(os.path.join(root, name), entry, prefix)
     for name, entry in sorted(entries.items(), reverse=True):
         if entry.mtime_ns is not None:
             os.utime(os.path.join(root, name), ns=(entry.mtime_ns,) * 2, follow_symlinks=False)
