@@ -175,7 +175,8 @@ int lam_setattr(struct lam_core *core, const struct lam_caller *caller, uint64_t
 int lam_statfs(struct lam_core *core, uint64_t nodeid, struct statvfs *out);
 
 ssize_t lam_getxattr(struct lam_core *core, uint64_t nodeid, const char *name, void *value, size_t size);
-ssize_t lam_listxattr(struct lam_core *core, uint64_t nodeid, char *list, size_t size);
+ssize_t lam_listxattr(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, char *list,
+		      size_t size);
 int lam_setxattr(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, const char *name,
 		 const void *value, size_t size, int flags, bool kill_sgid);
 int lam_removexattr(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, const char *name);

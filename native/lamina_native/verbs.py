@@ -179,10 +179,11 @@ def getxattr(core: Core, node: NodeId, name: bytes) -> bytes:
     return bytes(buffer[: check(result, "getxattr")])
 
 
-def listxattr(core: Core, node: NodeId) -> list[bytes]:
+def listxattr(core: Core, caller: Caller, node: NodeId) -> list[bytes]:
     """Return the names of a node's extended attributes."""
     buffer = bytearray(MAX_XATTR)
-    length = check(lib.lam_listxattr(core.handle, node, ffi.from_buffer(buffer), MAX_XATTR), "listxattr")
+    result = lib.lam_listxattr(core.handle, caller, node, ffi.from_buffer(buffer), MAX_XATTR)
+    length = check(result, "listxattr")
     return [name for name in bytes(buffer[:length]).split(b"\0") if name]
 
 

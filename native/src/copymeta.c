@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include <lamina/at.h>
+#include <lamina/layer.h>
 #include <lamina/owner.h>
 #include <lamina/xattr.h>
 
@@ -65,12 +66,33 @@ static int copy_xattrs(struct lam_core *core, const struct lam_at *at, struct la
 	return rc;
 }
 
+static void times_of(const struct statx *st, struct timespec times[2])
+{
+	times[0] = (struct timespec){.tv_sec = st->stx_atime.tv_sec, .tv_nsec = st->stx_atime.tv_nsec};
+	times[1] = (struct timespec){.tv_sec = st->stx_mtime.tv_sec, .tv_nsec = st->stx_mtime.tv_nsec};
+}
+
+int lam_times_save(struct lam_core *core, struct lam_ldir *dir, struct lam_times *times)
+{
+	struct statx st;
+	int rc = lam_layer_stat(core, dir, ".", &st);
+
+	if (rc == 0)
+		times_of(&st, times->at);
+	return rc;
+}
+
+void lam_times_restore(struct lam_core *core, struct lam_ldir *dir, const struct lam_times *times)
+{
+	int fd = lam_ldir_fd(core, dir);
+
+	if (fd >= 0) /* as far as possible: the copy itself has succeeded */
+		utimensat(fd, ".", times->at, 0);
+}
+
 int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct statx *st, struct lam_temp *temp)
 {
-	struct timespec times[2] = {
-		{.tv_sec = st->stx_atime.tv_sec, .tv_nsec = st->stx_atime.tv_nsec},
-		{.tv_sec = st->stx_mtime.tv_sec, .tv_nsec = st->stx_mtime.tv_nsec},
-	};
+	struct timespec times[2];
 	int rc = 0;
 
 	if (st->stx_uid != core->euid || st->stx_gid != core->egid)
@@ -84,6 +106,7 @@ int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct s
 		rc = lam_temp_chmod(temp, st->stx_mode & 07777);
 	if (rc == 0)
 		rc = copy_xattrs(core, at, temp);
+	times_of(st, times);
 	if (rc == 0)
 		rc = lam_temp_utimens(temp, times);
 	return rc;

@@ -110,6 +110,7 @@ static int copy_dir(struct lam_core *core, struct lam_node *dir, struct lam_ldir
 {
 	struct lam_dent *dent = dir->dent;
 	struct lam_layer *layer = above->layer;
+	struct lam_times times;
 	struct lam_ldir *part;
 	struct lam_temp temp;
 	struct lam_at at;
@@ -127,7 +128,11 @@ static int copy_dir(struct lam_core *core, struct lam_node *dir, struct lam_ldir
 	if (rc == 0 && set_origin(core, &at, &st, &temp) == 0)
 		rc = lam_mark_impure(core, above);
 	if (rc == 0)
+		rc = lam_times_save(core, above, &times);
+	if (rc == 0)
 		rc = lam_temp_publish(core, &temp, above, dent->name, false);
+	if (rc == 0)
+		lam_times_restore(core, above, &times);
 	lam_temp_end(&temp);
 	if (rc < 0)
 		return rc;
@@ -247,7 +252,7 @@ static int publish_indexed(struct lam_core *core, struct copy *copy, struct lam_
 		rc = lam_place_set(core, &node->f.upper, copy->layer->index_dir, copy->index_name);
 	if (rc < 0)
 		return rc;
-	node->nlink = copy->st.stx_nlink;
+	node->nlink = node->f.below = copy->st.stx_nlink;
 	node->flags |= LAM_NODE_INDEXED;
 	return lam_links_up(core, node, dir, node->dent->name);
 }
@@ -255,6 +260,7 @@ static int publish_indexed(struct lam_core *core, struct copy *copy, struct lam_
 static int publish(struct lam_core *core, struct copy *copy)
 {
 	struct lam_node *node = copy->node;
+	struct lam_times times;
 	struct lam_ldir *dir;
 	int rc;
 
@@ -263,6 +269,8 @@ static int publish(struct lam_core *core, struct copy *copy)
 	rc = lam_dir_on(core, node->dent->dir, copy->layer, &dir);
 	if (rc == 0 && node->flags & LAM_NODE_ORIGIN)
 		rc = lam_mark_impure(core, dir);
+	if (rc == 0)
+		rc = lam_times_save(core, dir, &times);
 	if (rc < 0)
 		return rc;
 	if (copy->indexed) {
@@ -272,6 +280,7 @@ static int publish(struct lam_core *core, struct copy *copy)
 		if (rc == 0)
 			rc = lam_place_set(core, &node->f.upper, dir, NULL);
 	}
+	lam_times_restore(core, dir, &times);
 	return rc < 0 ? rc : lam_dent_raise(node->dent, (uint16_t)copy->layer->index);
 }
 
@@ -307,7 +316,7 @@ static int copy_whole(struct lam_core *core, struct lam_node *node, enum lam_cop
 		return rc;
 	copy.metacopy = how == LAM_COPY_META && S_ISREG(copy.st.stx_mode) && copy.st.stx_size > 0 &&
 			core->flags & LAM_CFG_METACOPY && copy.layer->abilities & LAM_UP_XATTR;
-	copy.indexed = lam_links_indexed(core, node, copy.layer, &copy.st, copy.index_name);
+	copy.indexed = node->dent && lam_links_indexed(core, &copy.at, copy.layer, &copy.st, copy.index_name);
 	rc = make_temp(core, &copy);
 	if (rc == 0)
 		rc = fill_temp(core, &copy);

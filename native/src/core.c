@@ -146,7 +146,6 @@ static int read_root_marks(struct lam_core *core, struct lam_layer *layer)
 {
 	int rc = lam_ldir_marks(core, layer->root);
 
-	layer->xwhiteouts = layer->root->flags & LAM_LDIR_XWHITEOUTS;
 	layer->root->flags &= ~(uint32_t)(LAM_LDIR_OPAQUE | LAM_LDIR_REDIRECT);
 	layer->override = lam_layer_getxattr(core, layer->root, ".", "user.containers.override_stat", NULL, 0) > 0 ||
 			  lam_layer_getxattr(core, layer->root, ".", "user.fuseoverlayfs.override_stat", NULL, 0) > 0;

@@ -137,7 +137,8 @@ int lam_index_build(struct lam_core *core, struct lam_node *dir)
 	for (uint32_t i = 0; rc == 0 && i < dir->d.nparts; i++) {
 		struct scan scan = {.core = core, .dir = dir, .layer = dir->d.parts[i]->layer, .part = (uint16_t)(i + 1)};
 
-		rc = scan.layer->xwhiteouts ? lam_ldir_marks(core, dir->d.parts[i]) : 0;
+		/* Where there is something to hide, do xattr whiteouts hide it? */
+		rc = i + 1 < dir->d.nparts ? lam_ldir_marks(core, dir->d.parts[i]) : 0;
 		if (rc == 0)
 			rc = lam_layer_scan(core, dir->d.parts[i], see, &scan);
 		if (scan.opaque)

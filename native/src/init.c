@@ -74,6 +74,7 @@ static uint64_t choose(struct lam_server *srv, uint64_t offered)
 		want |= FUSE_WRITEBACK_CACHE;
 	if (lam_core_posix_acl(srv->core))
 		want |= FUSE_POSIX_ACL;
+	srv->passthrough_lower = srv->config.passthrough == LAM_ON || lam_core_readonly(srv->core);
 	atomic_store(&srv->passthrough, passthrough);
 	srv->session.stateless = stateless;
 	return want & offered;

@@ -30,9 +30,7 @@ bool lam_layer_whiteout(struct lam_core *core, struct lam_ldir *dir, const char 
 	if (lam_is_whiteout(st))
 		return true;
 	/* The xattr form, for layers that could not have device nodes: an empty file in an opaque="x" directory. */
-	if (!dir->layer->xwhiteouts || !S_ISREG(st->stx_mode) || st->stx_size != 0)
-		return false;
-	if (lam_ldir_marks(core, dir) < 0 || !(dir->flags & LAM_LDIR_XWHITEOUTS))
+	if (!(dir->flags & LAM_LDIR_XWHITEOUTS) || !S_ISREG(st->stx_mode) || st->stx_size != 0)
 		return false;
 	return lam_layer_getxattr(core, dir, name, "user.overlay.whiteout", NULL, 0) >= 0 ||
 	       lam_layer_getxattr(core, dir, name, "trusted.overlay.whiteout", NULL, 0) >= 0;

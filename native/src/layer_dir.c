@@ -36,7 +36,7 @@ static int classify(struct lam_core *core, struct lam_ldir *dir, struct lam_scan
 	struct statx st;
 	int rc;
 
-	if (entry->type != DT_UNKNOWN && entry->type != DT_CHR && !(dir->layer->xwhiteouts && entry->type == DT_REG))
+	if (entry->type != DT_UNKNOWN && entry->type != DT_CHR && !(dir->flags & LAM_LDIR_XWHITEOUTS && entry->type == DT_REG))
 		return 0;
 	rc = dir_stat(core, dir, entry->name, &st);
 	if (rc < 0)

@@ -153,7 +153,13 @@ static void mark(struct lam_core *core, struct lam_ldir *dir, const char *key)
 {
 	char value[2];
 
-	switch (lam_private_key(core, key)) {
+	enum lam_key kind = lam_private_key(core, key);
+
+	/* On lowers the mark of the other kind of mount counts too; on an upper it is some user's own. */
+	if (kind == LAM_KEY_NONE && !dir->layer->upper &&
+	    (strcmp(key, "user.overlay.opaque") == 0 || strcmp(key, "trusted.overlay.opaque") == 0))
+		kind = LAM_KEY_OPAQUE;
+	switch (kind) {
 	case LAM_KEY_OPAQUE:
 		if (lam_layer_getxattr(core, dir, ".", key, value, sizeof(value)) == 1) {
 			if (*value == 'y')

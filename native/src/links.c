@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <lamina/at.h>
 #include <lamina/inomap.h>
 #include <lamina/layer.h>
 #include <lamina/node.h>
@@ -87,6 +88,7 @@ static int adopt_entry(struct lam_core *core, struct lam_node *node, struct lam_
 	node->flags |= LAM_NODE_INDEXED | LAM_NODE_ORIGIN;
 	if (S_ISREG(st->stx_mode) && lam_private_get(core, layer->index_dir, hex, "metacopy", NULL, 0) >= 0)
 		node->flags |= LAM_NODE_METACOPY;
+	node->f.below = lower_nlink;
 	load_nlink(core, node, st->stx_nlink, lower_nlink);
 	return lam_ident_add(core, node, lam_dev(st), st->stx_ino);
 }
@@ -141,14 +143,12 @@ int lam_links_adopt(struct lam_core *core, struct lam_node *node, struct lam_ldi
 	return adopt_entry(core, node, layer, hex, st, nlink_below(core, node));
 }
 
-bool lam_links_indexed(struct lam_core *core, struct lam_node *node, const struct lam_layer *layer,
+bool lam_links_indexed(struct lam_core *core, const struct lam_at *lower, const struct lam_layer *layer,
 		       const struct statx *st, char *name)
 {
-	struct lam_place *lower = &node->f.lower;
-
-	if (!(core->flags & LAM_CFG_INDEX) || !layer->index_dir || st->stx_nlink < 2 || !lower->dir || !node->dent)
+	if (!(core->flags & LAM_CFG_INDEX) || !layer->index_dir || st->stx_nlink < 2 || lower->fd >= 0)
 		return false;
-	return handle_name(core, lower->dir, lower->name ? lower->name : node->dent->name, lam_dev(st), name) == 0;
+	return handle_name(core, lower->dir, lower->name, lam_dev(st), name) == 0;
 }
 
 static int store_nlink(struct lam_core *core, struct lam_node *node, char base, uint32_t real)
@@ -194,15 +194,10 @@ void lam_links_after(struct lam_core *core, struct lam_node *node, int delta)
 
 int lam_links_up(struct lam_core *core, struct lam_node *node, struct lam_ldir *dir, const char *name)
 {
-	struct statx below;
 	int from, to, rc;
 
-	if (node->f.lower.dir && node->dent &&
-	    lam_layer_stat(core, node->f.lower.dir, node->f.lower.name ? node->f.lower.name : node->dent->name,
-			   &below) == 0)
-		rc = store_nlink(core, node, 'L', below.stx_nlink);
-	else
-		rc = lam_links_before(core, node);
+	/* Relative to what does not change: true before and after the new name. */
+	rc = node->f.below ? store_nlink(core, node, 'L', node->f.below) : lam_links_before(core, node);
 	if (rc == 0)
 		rc = lam_mark_impure(core, dir);
 	if (rc < 0)

@@ -45,7 +45,14 @@ static int settle(struct lam_req *req, uint64_t nodeid, uint32_t flags, uint32_t
 		return 0;
 	err = lam_data_get(req->core, &req->caller, lam_backing_real(nodeid), out->fh, purpose, &data);
 	if (!err) {
-		err = lam_backing_open(srv->backing, nodeid, data.fd, !(mode & (S_ISUID | S_ISGID)), out);
+		/* Readers of a lower file have to see what is written after its copy-up. */
+		bool lower = data.flags & LAM_DATA_IMMUTABLE;
+		bool suitable = !(mode & (S_ISUID | S_ISGID)) && (!lower || srv->passthrough_lower);
+
+		err = lam_backing_open(srv->backing, nodeid, data.fd, suitable, out);
+		/* Pages from before a time in passthrough may be out of date. */
+		if (!err && !lower)
+			out->open_flags &= ~(uint32_t)FOPEN_KEEP_CACHE;
 		lam_data_put(req->core, &data);
 	}
 	if (err == -EPERM) {

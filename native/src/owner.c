@@ -133,6 +133,34 @@ int lam_override_write(struct lam_core *core, const struct lam_at *at, uint32_t 
 	return lam_at_setxattr(core, at, name, value, (size_t)n, 0);
 }
 
+bool lam_caller_in_group(const struct lam_caller *caller, uint32_t gid)
+{
+	char path[32], line[4096], *at = NULL, *end;
+	FILE *status;
+
+	if (caller->gid == gid)
+		return true;
+	snprintf(path, sizeof(path), "/proc/%u/status", caller->pid);
+	status = caller->pid ? fopen(path, "re") : NULL;
+	while (status && fgets(line, sizeof(line), status))
+		if (strncmp(line, "Groups:", 7) == 0) {
+			at = line + 7;
+			break;
+		}
+	if (status)
+		fclose(status);
+	while (at && *at) {
+		unsigned long group = strtoul(at, &end, 10);
+
+		if (end == at)
+			break;
+		if (group == gid)
+			return true;
+		at = end;
+	}
+	return false;
+}
+
 struct lam_as lam_as_begin(const struct lam_core *core, const struct lam_caller *caller)
 {
 	uint32_t uid = lam_uid_in(core, caller->uid), gid = lam_gid_in(core, caller->gid);

@@ -71,7 +71,8 @@ int lam_statx(struct lam_core *core, uint64_t nodeid, uint64_t fh, struct lam_st
 /* ---- setattr ---- */
 
 /* Who may not keep privileges has written or truncated: as the kernel does for a caller without CAP_FSETID. */
-static int kill_privileges(struct lam_core *core, struct lam_node *node, const struct lam_at *at)
+static int kill_privileges(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node,
+			   const struct lam_at *at)
 {
 	mode_t mode, kept;
 	struct statx st;
@@ -84,23 +85,23 @@ static int kill_privileges(struct lam_core *core, struct lam_node *node, const s
 		return rc;
 	mode = kept = st.stx_mode & 07777;
 	kept &= (mode_t)~S_ISUID;
-	if (mode & S_IXGRP)
+	if (mode & S_ISGID && (mode & S_IXGRP || !lam_caller_in_group(caller, lam_gid_out(core, st.stx_gid))))
 		kept &= (mode_t)~S_ISGID;
 	if (kept != mode)
 		rc = lam_at_chmod(core, at, kept);
 	if (rc == 0 && lam_at_getxattr(core, at, "security.capability", NULL, 0) >= 0)
 		rc = lam_at_removexattr(core, at, "security.capability");
-	if (rc == 0)
+	if (rc == 0 && !(kept & (S_ISUID | S_ISGID)))
 		node->flags |= LAM_NODE_NOPRIV;
 	return rc;
 }
 
-int lam_kill_privileges(struct lam_core *core, struct lam_node *node)
+int lam_kill_privileges(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node)
 {
 	struct lam_at at;
 	int rc = lam_at_top(core, node, &at);
 
-	return rc < 0 ? rc : kill_privileges(core, node, &at);
+	return rc < 0 ? rc : kill_privileges(core, caller, node, &at);
 }
 
 static int set_size(struct lam_core *core, struct lam_node *node, uint64_t fh, uint64_t size)
@@ -175,7 +176,8 @@ static int set_owner(struct lam_core *core, const struct lam_at *at, const struc
 	return rc;
 }
 
-static int apply(struct lam_core *core, struct lam_node *node, uint64_t fh, const struct lam_setattr *set)
+static int apply(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node, uint64_t fh,
+		 const struct lam_setattr *set)
 {
 	const uint32_t owner = LAM_SET_UID | LAM_SET_GID;
 	const uint32_t times = LAM_SET_ATIME | LAM_SET_MTIME | LAM_SET_ATIME_NOW | LAM_SET_MTIME_NOW;
@@ -184,8 +186,9 @@ static int apply(struct lam_core *core, struct lam_node *node, uint64_t fh, cons
 
 	if (rc == 0 && set->valid & LAM_SET_SIZE)
 		rc = set_size(core, node, fh, set->size);
-	if (rc == 0 && set->valid & LAM_SET_KILL_SUIDGID)
-		rc = kill_privileges(core, node, &at);
+	/* A change of owner kills by itself; the flag comes with every one, whoever asks. */
+	if (rc == 0 && set->valid & LAM_SET_KILL_SUIDGID && !(set->valid & owner && caller->uid == 0))
+		rc = kill_privileges(core, caller, node, &at);
 	if (rc == 0 && set->valid & (owner | LAM_SET_MODE) && lam_override_used(core)) {
 		rc = set_override(core, &at, set);
 	} else {
@@ -218,7 +221,7 @@ int lam_setattr(struct lam_core *core, const struct lam_caller *caller, uint64_t
 	if (rc == 0)
 		rc = lam_copyup(core, caller, node, how);
 	if (rc == 0)
-		rc = apply(core, node, fh, set);
+		rc = apply(core, caller, node, fh, set);
 	if (rc == 0)
 		rc = getattr(core, node, attr);
 	lam_leave(core, node);

@@ -147,14 +147,14 @@ ssize_t lam_read(struct lam_core *core, const struct lam_caller *caller, uint64_
 	return n;
 }
 
-static int kill_after_write(struct lam_core *core, uint64_t nodeid)
+static int kill_after_write(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid)
 {
 	struct lam_node *node;
 	int rc = lam_enter(core, nodeid, &node);
 
 	if (rc < 0)
 		return rc;
-	rc = lam_kill_privileges(core, node);
+	rc = lam_kill_privileges(core, caller, node);
 	lam_leave(core, node);
 	return rc;
 }
@@ -174,7 +174,7 @@ ssize_t lam_write(struct lam_core *core, const struct lam_caller *caller, uint64
 	n = n < 0 ? -errno : n;
 	lam_data_put(core, &data);
 	if (n > 0 && kill_suidgid) {
-		rc = kill_after_write(core, nodeid);
+		rc = kill_after_write(core, caller, nodeid);
 		if (rc < 0)
 			return rc;
 	}

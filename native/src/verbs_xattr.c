@@ -72,7 +72,8 @@ ssize_t lam_getxattr(struct lam_core *core, uint64_t nodeid, const char *name, v
 }
 
 /* Translate the names in 'from' into 'list' (of 'size' bytes; 0: only count). */
-static ssize_t show_list(struct lam_core *core, const char *from, size_t length, char *list, size_t size)
+static ssize_t show_list(struct lam_core *core, const struct lam_caller *caller, const char *from, size_t length,
+			 char *list, size_t size)
 {
 	const char *key, *end = from + length;
 	size_t used = 0;
@@ -80,8 +81,11 @@ static ssize_t show_list(struct lam_core *core, const char *from, size_t length,
 
 	for (key = from; key < end; key += strlen(key) + 1) {
 		const char *shown = shown_key(core, key, buf);
-		size_t n = shown ? strlen(shown) + 1 : 0;
+		size_t n;
 
+		if (caller->uid != 0 && strncmp(key, "trusted.", 8) == 0)
+			shown = NULL;
+		n = shown ? strlen(shown) + 1 : 0;
 		if (size && used + n > size)
 			return -ERANGE;
 		if (size && n)
@@ -91,7 +95,8 @@ static ssize_t show_list(struct lam_core *core, const char *from, size_t length,
 	return (ssize_t)used;
 }
 
-ssize_t lam_listxattr(struct lam_core *core, uint64_t nodeid, char *list, size_t size)
+ssize_t lam_listxattr(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, char *list,
+		      size_t size)
 {
 	char small[1024], *from = small;
 	struct lam_node *node;
@@ -108,7 +113,7 @@ ssize_t lam_listxattr(struct lam_core *core, uint64_t nodeid, char *list, size_t
 		rc = from ? lam_at_listxattr(core, &at, from, LIST_MAX) : -ENOMEM;
 	}
 	if (rc >= 0)
-		rc = show_list(core, from, (size_t)rc, list, size);
+		rc = show_list(core, caller, from, (size_t)rc, list, size);
 	if (from != small)
 		free(from);
 	lam_leave(core, node);
@@ -178,6 +183,10 @@ int lam_removexattr(struct lam_core *core, const struct lam_caller *caller, uint
 		ssize_t length = lam_at_getxattr(core, &at, key, NULL, 0);
 
 		rc = length < 0 ? (int)length : 0;
+	}
+	if (rc == -ENODATA && is_acl(key)) { /* file systems take the removal of no ACL for done */
+		lam_leave(core, node);
+		return lam_may_write(core);
 	}
 	if (rc == 0)
 		rc = change(core, caller, node, name, key, &at);

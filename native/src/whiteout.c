@@ -26,12 +26,12 @@ static int xattr_whiteout(struct lam_core *core, struct lam_ldir *dir, const cha
 	rc = lam_ldir_marks(core, dir);
 	if (rc == 0 && !(dir->flags & (LAM_LDIR_XWHITEOUTS | LAM_LDIR_OPAQUE)))
 		rc = lam_private_set(core, dir, ".", "opaque", "x", 1);
-	if (rc == 0 && !layer->xwhiteouts)
+	if (rc == 0 && !(layer->root->flags & LAM_LDIR_XWHITEOUTS))
 		rc = lam_private_set(core, layer->root, ".", "opaque", "x", 1);
 	if (rc < 0)
 		return rc;
 	dir->flags |= LAM_LDIR_XWHITEOUTS;
-	layer->xwhiteouts = true;
+	layer->root->flags |= LAM_LDIR_XWHITEOUTS;
 	rc = lam_temp_file(core, layer, 0600, &temp);
 	if (rc < 0)
 		return rc;

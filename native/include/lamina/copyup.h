@@ -16,6 +16,8 @@
 #ifndef LAMINA_COPYUP_H
 #define LAMINA_COPYUP_H
 
+#include <time.h>
+
 #include <lamina/internal.h>
 
 enum lam_copy {
@@ -31,6 +33,13 @@ enum lam_copy {
  * before have to be found again.  -EROFS without an upper, -LAM_EAGAIN as in error.h.
  */
 int lam_copyup(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node, enum lam_copy how);
+
+/* A copy-up changes an upper directory that users see unchanged: its times are put back. */
+struct lam_times {
+	struct timespec at[2];
+};
+int lam_times_save(struct lam_core *core, struct lam_ldir *dir, struct lam_times *times);
+void lam_times_restore(struct lam_core *core, struct lam_ldir *dir, const struct lam_times *times);
 
 /* The part of a directory on the upper 'layer', made (with its parents) if it is not there. */
 int lam_dir_on(struct lam_core *core, struct lam_node *dir, struct lam_layer *layer, struct lam_ldir **out);

@@ -120,7 +120,9 @@ int lam_statfs(struct lam_core *core, uint64_t nodeid, struct statvfs *out);
 
 /* ---- extended attributes; size 0 asks for the length; -ERANGE, -ENODATA as getxattr(2) ---- */
 ssize_t lam_getxattr(struct lam_core *core, uint64_t nodeid, const char *name, void *value, size_t size);
-ssize_t lam_listxattr(struct lam_core *core, uint64_t nodeid, char *list, size_t size);
+/* trusted.* is listed for uid 0 only. */
+ssize_t lam_listxattr(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, char *list,
+		      size_t size);
 /* 'kill_sgid': FUSE_SETXATTR_ACL_KILL_SGID.  'flags': XATTR_CREATE, XATTR_REPLACE. */
 int lam_setxattr(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, const char *name,
 		 const void *value, size_t size, int flags, bool kill_sgid);

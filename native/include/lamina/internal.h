@@ -53,7 +53,6 @@ struct lam_layer {
 	struct lam_ldir *root;
 	uint32_t index;	  /* 0 is the topmost */
 	bool upper;	  /* may be written */
-	bool xwhiteouts;  /* root has opaque="x": xattr whiteouts may occur */
 	bool override;	  /* root has an override_stat xattr: owners and modes live there */
 	uint32_t fsid;	  /* number of the root's file system (inomap.h) */
 	/* uppers only: */
@@ -167,6 +166,7 @@ struct lam_node {
 			struct lam_place lower; /* of the data, or of everything if there is no upper */
 			struct lam_file *file;	/* cached descriptor for stateless opens */
 			struct lam_ident *idents;
+			uint32_t below; /* of LAM_NODE_INDEXED: names that the lower object has, 0 if unknown */
 		} f;
 	};
 };

@@ -19,8 +19,9 @@ int lam_links_twin(struct lam_core *core, struct lam_ldir *part, const char *nam
 /* Make a new node of an object with several names known by identity, and find its copy in the index ('st' becomes its). */
 int lam_links_adopt(struct lam_core *core, struct lam_node *node, struct lam_ldir *part, struct statx *st);
 
-/* Is a copy-up of this lower file kept in the index of 'layer'?  Then fills 'name' (hexadecimal). */
-bool lam_links_indexed(struct lam_core *core, struct lam_node *node, const struct lam_layer *layer,
+/* Is a copy-up of the lower object kept in the index of 'layer'?  Then fills 'name' (hexadecimal). */
+struct lam_at;
+bool lam_links_indexed(struct lam_core *core, const struct lam_at *lower, const struct lam_layer *layer,
 		       const struct statx *st, char *name);
 
 /*

@@ -29,6 +29,9 @@ int lam_override_write(struct lam_core *core, const struct lam_at *at, uint32_t 
  * Create as the caller: between begin and end the thread's fsuid and fsgid are the caller's
  * (where the process may), so that the file system itself gives the new object its owner.
  */
+/* Is the caller in a group, by its fsgid or its supplementary groups? */
+bool lam_caller_in_group(const struct lam_caller *caller, uint32_t gid);
+
 struct lam_as {
 	bool switched;
 };

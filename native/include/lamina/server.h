@@ -27,7 +27,12 @@ enum lam_tristate { LAM_AUTO, LAM_OFF, LAM_ON };
 
 struct lam_server_config {
 	int fuse_fd;		   /* borrowed: an open /dev/fuse that is mounted */
-	uint32_t passthrough;	   /* enum lam_tristate: backing files, needs CAP_SYS_ADMIN outside namespaces */
+	/*
+	 * enum lam_tristate: the kernel reads and writes real files itself; needs CAP_SYS_ADMIN in
+	 * the initial namespace.  Auto: files whose data no copy-up can move.  On: lower files of a
+	 * writable mount too; a descriptor opened before the copy-up then keeps the old contents.
+	 */
+	uint32_t passthrough;
 	uint32_t stateless;	   /* enum lam_tristate: ENOSYS on OPEN; auto: where passthrough is not had */
 	uint32_t writeback;	   /* enum lam_tristate: auto is off */
 	uint32_t default_permissions; /* 1: the kernel checks permissions (what the mount was told) */

@@ -36,7 +36,7 @@ int lam_name_up(struct lam_core *core, const struct lam_caller *caller, struct l
 int lam_name_new(struct lam_core *core, struct lam_node *node, struct lam_dent *dent, struct lam_ldir *part);
 
 /* Clear setuid, setgid and file capabilities of an upper file after a write by a caller who may not keep them. */
-int lam_kill_privileges(struct lam_core *core, struct lam_node *node);
+int lam_kill_privileges(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node);
 
 /* The redirect that keeps a directory's or a metadata-only copy's way down after a rename (redirect.c). */
 int lam_redirect_before_rename(struct lam_core *core, struct lam_node *node, const struct lam_dent *dent,
