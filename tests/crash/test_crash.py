@@ -10,7 +10,7 @@ import pytest
 from tests.crash.scenes import SCENES
 from tests.differential import runner
 
-SHARE = os.environ.get("LAMINA_CRASH", "0.35")
+SHARE = os.environ.get("LAMINA_CRASH", "0.15")
 HALVES = (list(SCENES)[::2], list(SCENES)[1::2])
 
 pytestmark = [pytest.mark.root, pytest.mark.fuse, pytest.mark.slow, pytest.mark.requires("driver")]

@@ -15,7 +15,10 @@ CHANGING = (
     "fallocate,copy_file_range,pwrite64,pwritev,sendfile,splice,fsync,fdatasync,syncfs"
 )
 # Failing these too must reach the caller or be made up for.
-READING = "openat,openat2,pread64,getdents64,getxattr,lgetxattr,fgetxattr,llistxattr,flistxattr,readlinkat,statx,newfstatat"
+READING = (
+    "openat,openat2,pread64,getdents64,getxattr,lgetxattr,fgetxattr,llistxattr,flistxattr,"
+    "readlinkat,statx,newfstatat"
+)
 _CALL = re.compile(r"^(?:\d+\s+)?(\w+)\(")
 
 
