@@ -75,7 +75,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         requires = TARGETS[target].requires
         for scene in scenes(target, unions=mark.kwargs["unions"]):
             file_system = scene.placement.partition("@")[2]
-            needs = (*requires, file_system) if file_system not in ("", "tmpfs") else requires
+            needs = (*requires, file_system) if file_system else requires
             for name in scene.cases:
                 cell = f"{target}/{scene.placement}/{scene.theme}/{name}"
                 marks: list[pytest.MarkDecorator | pytest.Mark] = [pytest.mark.requires(*needs)]

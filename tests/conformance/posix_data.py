@@ -160,7 +160,7 @@ def fallocate_punches_holes(top: Path) -> None:
     eq(read(top / "f"), expected[:262_144] + bytes(524_288) + expected[786_432:])
 
 
-@CASES.case({"f": pattern(MIB)})
+@CASES.case({"f": pattern(MIB)}, needs=["disk"], everywhere=True)
 def fallocate_zeroes_ranges(top: Path) -> None:
     with opened(top / "f", os.O_RDWR) as fd:
         fallocate(fd, FALLOC_ZERO_RANGE, 1000, 5000)

@@ -94,7 +94,7 @@ def seekdir_returns_to_every_place(top: Path) -> None:
     stream.close()
 
 
-@CASES.case(SOME)
+@CASES.case(SOME, everywhere=True)
 def seekdir_survives_changes(top: Path) -> None:
     stream = Directory(top / "d")
     for _ in range(100):
@@ -126,7 +126,7 @@ def rewind_shows_the_present(top: Path) -> None:
     stream.close()
 
 
-@CASES.case(SOME)
+@CASES.case(SOME, everywhere=True)
 def deleting_while_iterating_deletes_all(top: Path) -> None:
     stream = Directory(top / "d")
     seen = []

@@ -25,7 +25,7 @@ from tests.support.tree import Entry, Layers, build, merged, tree
 BUILD_SECONDS = 60
 # Targets that run every placement; the others run content on lowers, where the copy-ups are.
 THOROUGH = ("native", "kernel-overlay", "lamina-native", "fuse-overlayfs")
-FILE_SYSTEMS = ("tmpfs", "xfs", "btrfs")  # besides the one of the temporary directory
+FILE_SYSTEMS = ("ext4", "xfs", "btrfs")  # besides the tmpfs of the session
 ON_ALL_FILE_SYSTEMS = ("native", "kernel-overlay", "lamina-native")
 
 
@@ -42,6 +42,8 @@ class Scene:
         """The cases of the theme that this scene can run."""
         kind, have = TARGETS[self.target].kind, abilities(self.target)
         place, _, on_fs = self.placement.partition("@")
+        if on_fs:
+            have |= {"disk"}
         table: Mapping[str, Case | UnionCase] = {**POSIX, **UNIONS}[self.theme]
         return {
             name: case

@@ -36,8 +36,8 @@ def processes(top: Path) -> list[str]:
 
 
 def leftovers(top: Path) -> list[str]:
-    """Return what is still mounted or running below 'top', and unmount it lazily."""
-    left = mounts.below(top)
+    """Return what is still mounted under or running below 'top', and unmount it lazily."""
+    left = [entry for entry in mounts.below(top) if entry.path != str(top)]
     for entry in reversed(left):
         mounts.detach(entry)
     return [f"mount: {entry.path}" for entry in left] + [f"process: {text}" for text in processes(top)]

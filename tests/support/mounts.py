@@ -89,6 +89,11 @@ def abort(entry: MountEntry) -> None:
                 raise SupportError(f"cannot abort the connection of {entry.path}: {exc}") from exc
 
 
+def is_connected(entry: MountEntry) -> bool:
+    """Tell whether a FUSE connection is still there, be it in another mount namespace."""
+    return (CONNECTIONS / str(entry.minor)).exists()
+
+
 def detach(entry: MountEntry) -> None:
     """Abort and lazily unmount a leftover in our own mount namespace."""
     abort(entry)

@@ -42,7 +42,7 @@ _UNSHARE = ("unshare", "--user", "--mount", "--map-root-user")
 # that run beside us.
 _CLEAN = (
     "unshare", "--mount", "--propagation=private", "sh", "-c",
-    r"""for path in $(grep -E ' - (fuse|fuse\.[^ ]*|overlay) |/lamina-test-' /proc/self/mountinfo | cut -d' ' -f5 | tac)
+    r"""for path in $(grep -E ' - (fuse|fuse\.[^ ]*|overlay) ' /proc/self/mountinfo | cut -d' ' -f5 | tac)
     do umount -l "$path"; done 2>/dev/null; exec "$@" """,
     "sh",
 )  # fmt: skip
