@@ -19,18 +19,18 @@
 
 struct inode {
 	struct inode *next; /* in its bucket */
-	uint64_t nodeid; /* as the kernel knows it */
-	dev_t dev; /* the real file */
+	uint64_t nodeid;    /* as the kernel knows it */
+	dev_t dev;	    /* the real file */
 	ino_t ino;
 	int32_t id; /* backing id; 0: this inode uses the page cache */
 	uint32_t nopen;
-	bool aliased; /* lookups are answered with the alias */
+	bool aliased;		/* lookups are answered with the alias */
 	uint64_t alias_lookups; /* that the kernel holds on it */
 };
 
 struct lam_backing {
 	int fuse_fd;
-	atomic_uint count; /* inodes in the table: 0 answers most calls without the lock */
+	atomic_uint count;   /* inodes in the table: 0 answers most calls without the lock */
 	atomic_uint aliased; /* of those */
 	pthread_mutex_t lock;
 	uint32_t nbuckets; /* a power of two */
@@ -170,7 +170,8 @@ void lam_backing_forget(struct lam_backing *b, uint64_t nodeid, uint64_t nlookup
 		struct inode *inode = *at;
 
 		if (nodeid & LAM_ALIAS_BIT)
-			inode->alias_lookups -= nlookup < inode->alias_lookups ? nlookup : inode->alias_lookups;
+			inode->alias_lookups -= nlookup < inode->alias_lookups ? nlookup
+									       : inode->alias_lookups;
 		if (inode->alias_lookups == 0)
 			unalias(b, at);
 	}

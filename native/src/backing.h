@@ -40,7 +40,7 @@ static inline uint64_t lam_backing_real(uint64_t nodeid)
 	return nodeid & ~LAM_ALIAS_BIT;
 }
 
-struct lam_backing *lam_backing_new(int fuse_fd); /* NULL: no memory; the descriptor is borrowed */
+struct lam_backing *lam_backing_new(int fuse_fd);   /* NULL: no memory; the descriptor is borrowed */
 void lam_backing_free(struct lam_backing *backing); /* NULL is fine */
 
 /* The nodeid to tell the kernel in an entry; counts the lookup if it is an alias. */

@@ -12,7 +12,7 @@
 
 #include "channel.h"
 
-#define COPY_MAX 16384 /* up to here a copy is cheaper than a fresh mapping's page faults */
+#define COPY_MAX 16384	   /* up to here a copy is cheaper than a fresh mapping's page faults */
 #define MAX_WIRE_ERRNO 511 /* fuse_dev_do_write() refuses anything beyond */
 
 struct lam_buf *lam_buf_new(size_t cap)
@@ -24,7 +24,8 @@ struct lam_buf *lam_buf_new(size_t cap)
 		if (!buf)
 			return NULL;
 	} else {
-		buf = mmap(NULL, sizeof(*buf) + cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		buf = mmap(NULL, sizeof(*buf) + cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			   0);
 		if (buf == MAP_FAILED)
 			return NULL;
 	}

@@ -15,13 +15,13 @@
 
 struct lam_buf {
 	struct lam_buf *next; /* the pool's queue */
-	size_t cap; /* bytes at 'data' */
-	size_t len; /* of those, the request's */
+	size_t cap;	      /* bytes at 'data' */
+	size_t len;	      /* of those, the request's */
 	_Alignas(16) unsigned char data[];
 };
 
 struct lam_buf *lam_buf_new(size_t cap); /* NULL: no memory */
-void lam_buf_free(struct lam_buf *buf); /* NULL is fine */
+void lam_buf_free(struct lam_buf *buf);	 /* NULL is fine */
 
 /*
  * lam_buf_take() - the request in '*slot' for another thread

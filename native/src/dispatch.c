@@ -54,7 +54,8 @@ static const struct lam_op ops[FUSE_OPCODES] = {
 	[FUSE_DESTROY] = { "destroy", lam_op_destroy, 0, 0 },
 	[FUSE_IOCTL] = { "ioctl", lam_op_ioctl, sizeof(struct fuse_ioctl_in), 0 },
 	[FUSE_NOTIFY_REPLY] = { "notify_reply", NULL, 0, SILENT },
-	[FUSE_BATCH_FORGET] = { "batch_forget", lam_op_batch_forget, sizeof(struct fuse_batch_forget_in), SILENT },
+	[FUSE_BATCH_FORGET] = { "batch_forget", lam_op_batch_forget, sizeof(struct fuse_batch_forget_in),
+				SILENT },
 	[FUSE_FALLOCATE] = { "fallocate", lam_op_fallocate, sizeof(struct fuse_fallocate_in), POOL },
 	[FUSE_READDIRPLUS] = { "readdirplus", lam_op_readdirplus, sizeof(struct fuse_read_in), SLOW },
 	[FUSE_RENAME2] = { "rename2", lam_op_rename2, sizeof(struct fuse_rename2_in), SLOW },
@@ -223,9 +224,9 @@ static void trace(const struct lam_worker *worker, const struct fuse_in_header *
 {
 	const char *name = lam_op(head->opcode)->name;
 
-	fprintf(stderr, "%s %s opcode %u unique %llu nodeid %llu pid %u: %d\n", worker->may_block ? "pool" : "hot",
-		name ? name : "?", head->opcode, (unsigned long long)head->unique, (unsigned long long)head->nodeid,
-		head->pid, err);
+	fprintf(stderr, "%s %s opcode %u unique %llu nodeid %llu pid %u: %d\n",
+		worker->may_block ? "pool" : "hot", name ? name : "?", head->opcode,
+		(unsigned long long)head->unique, (unsigned long long)head->nodeid, head->pid, err);
 }
 
 void lam_dispatch(struct lam_worker *worker)

@@ -23,10 +23,10 @@ typedef int (*lam_handler)(struct lam_req *req);
 #define LAM_OP_HANDLE 16u /* begins with a file handle that the slow path must have made */
 
 struct lam_op {
-	const char *name; /* lower case; NULL: unknown */
+	const char *name;    /* lower case; NULL: unknown */
 	lam_handler handler; /* NULL: ENOSYS */
-	uint16_t size; /* of the structure at least */
-	uint16_t flags; /* LAM_OP_* */
+	uint16_t size;	     /* of the structure at least */
+	uint16_t flags;	     /* LAM_OP_* */
 };
 
 const struct lam_op *lam_op(uint32_t opcode); /* never NULL */

@@ -25,10 +25,10 @@ struct lam_follow {
 	bool follows; /* SCHED_IDLE, and pinned to 'cpu' */
 	int schedstat_fd;
 	int cpu;
-	int64_t quiet_until; /* CLOCK_MONOTONIC seconds: do not follow before */
+	int64_t quiet_until;   /* CLOCK_MONOTONIC seconds: do not follow before */
 	uint32_t until_sample; /* requests until the client's CPU is looked up again */
-	uint32_t until_check; /* requests until the waiting time is looked at again */
-	uint64_t waited_ns; /* at the last check */
+	uint32_t until_check;  /* requests until the waiting time is looked at again */
+	uint64_t waited_ns;    /* at the last check */
 	uint32_t known[LAM_FOLLOW_KNOWN];
 	cpu_set_t allowed; /* where this thread may run at all */
 };

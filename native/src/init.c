@@ -18,15 +18,15 @@
 #include "ops.h"
 
 #define OLDEST_MINOR 23 /* Linux 3.15; below, structures have other sizes */
-#define BACKGROUND 64 /* requests without a waiting caller (readahead, writeback) under way */
+#define BACKGROUND 64	/* requests without a waiting caller (readahead, writeback) under way */
 #define CONGESTION 48
 #define STACK_DEPTH 1 /* backing files lie on plain file systems; kernel overlayfs may lie on us */
 #define INITIAL_USER_NS "user:[4026531837]" /* PROC_USER_INIT_INO */
 
-#define ALWAYS                                                                                                        \
-	(FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_ASYNC_DIO | FUSE_DONT_MASK | FUSE_DO_READDIRPLUS |                  \
-	 FUSE_PARALLEL_DIROPS | FUSE_CACHE_SYMLINKS | FUSE_NO_OPENDIR_SUPPORT | FUSE_EXPLICIT_INVAL_DATA |            \
-	 FUSE_MAX_PAGES | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_HAS_IOCTL_DIR | FUSE_INIT_EXT |          \
+#define ALWAYS                                                                                               \
+	(FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_ASYNC_DIO | FUSE_DONT_MASK | FUSE_DO_READDIRPLUS |         \
+	 FUSE_PARALLEL_DIROPS | FUSE_CACHE_SYMLINKS | FUSE_NO_OPENDIR_SUPPORT | FUSE_EXPLICIT_INVAL_DATA |   \
+	 FUSE_MAX_PAGES | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_HAS_IOCTL_DIR | FUSE_INIT_EXT | \
 	 FUSE_DIRECT_IO_ALLOW_MMAP)
 
 /* The slow path opens files: then the server's two shortcuts around handles are out. */

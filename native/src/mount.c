@@ -41,9 +41,9 @@ static int open_dir(const char *dir, char *why, size_t size)
 	case ENOTDIR:
 		return lam_mount_why(why, size, -ENOTDIR, "mount point %s is not a directory", dir);
 	case ENOTCONN:
-		return lam_mount_why(why, size, -ENOTCONN,
-				     "mount point %s still holds the mount of a server that died: unmount it first",
-				     dir);
+		return lam_mount_why(
+			why, size, -ENOTCONN,
+			"mount point %s still holds the mount of a server that died: unmount it first", dir);
 	default:
 		return lam_mount_why(why, size, -errno, "mount point %s: %s", dir, strerror(errno));
 	}
@@ -59,7 +59,8 @@ static int open_device(char *why, size_t size)
 	case ENOENT:
 	case ENODEV:
 	case ENXIO:
-		return lam_mount_why(why, size, -errno, FUSE_DEVICE ": not there; is the fuse module loaded?");
+		return lam_mount_why(why, size, -errno,
+				     FUSE_DEVICE ": not there; is the fuse module loaded?");
 	case EPERM:
 	case EACCES:
 		return lam_mount_why(why, size, -EACCES, FUSE_DEVICE ": this user may not open it");
@@ -72,8 +73,8 @@ static int open_device(char *why, size_t size)
 static char *all_options(int fuse_fd, mode_t mode, const char *more)
 {
 	char *text;
-	int n = asprintf(&text, "fd=%d,rootmode=%o,user_id=%u,group_id=%u%s%s", fuse_fd, mode & S_IFMT, getuid(),
-			 getgid(), more && *more ? "," : "", more ? more : "");
+	int n = asprintf(&text, "fd=%d,rootmode=%o,user_id=%u,group_id=%u%s%s", fuse_fd, mode & S_IFMT,
+			 getuid(), getgid(), more && *more ? "," : "", more ? more : "");
 
 	return n < 0 ? NULL : text;
 }
@@ -86,7 +87,8 @@ static int refused(const char *dir, const char *options, int err, char *why, siz
 	case ENODEV:
 		return lam_mount_why(why, size, -ENODEV, "the kernel has no FUSE");
 	case EINVAL:
-		return lam_mount_why(why, size, -EINVAL, "the kernel refuses these mount options: %s", options);
+		return lam_mount_why(why, size, -EINVAL, "the kernel refuses these mount options: %s",
+				     options);
 	default:
 		return lam_mount_why(why, size, -err, "mount point %s: %s", dir, strerror(err));
 	}

@@ -116,8 +116,8 @@ int lam_op_fallocate(struct lam_req *req)
 {
 	const struct fuse_fallocate_in *in = req->in;
 
-	return done(req, lam_fallocate(req->core, &req->caller, req->nodeid, in->fh, (int)in->mode, in->offset,
-				       in->length));
+	return done(req, lam_fallocate(req->core, &req->caller, req->nodeid, in->fh, (int)in->mode,
+				       in->offset, in->length));
 }
 
 int lam_op_lseek(struct lam_req *req)

@@ -99,7 +99,8 @@ static int list_dir(struct lam_req *req, bool plus)
 		.buf = worker->out,
 		.size = in->size < worker->out_size ? in->size : worker->out_size,
 	};
-	int err = lam_readdir(req->core, &req->caller, req->nodeid, in->offset, plus, plus ? fill_plus : fill, &list);
+	int err = lam_readdir(req->core, &req->caller, req->nodeid, in->offset, plus, plus ? fill_plus : fill,
+			      &list);
 
 	if (err && plus)
 		take_back(req, &list);

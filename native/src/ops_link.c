@@ -101,8 +101,8 @@ static int rename_to(struct lam_req *req, uint64_t newdir, uint32_t flags)
 	if (!err)
 		err = lam_req_name(req, &newname);
 	if (!err)
-		err = lam_rename(req->core, &req->caller, req->nodeid, oldname, lam_backing_real(newdir), newname,
-				 flags);
+		err = lam_rename(req->core, &req->caller, req->nodeid, oldname, lam_backing_real(newdir),
+				 newname, flags);
 	return done(req, err);
 }
 
@@ -128,6 +128,7 @@ int lam_op_link(struct lam_req *req)
 	int err = lam_req_name(req, &name);
 
 	if (!err)
-		err = lam_link(req->core, &req->caller, lam_backing_real(in->oldnodeid), req->nodeid, name, &entry);
+		err = lam_link(req->core, &req->caller, lam_backing_real(in->oldnodeid), req->nodeid, name,
+			       &entry);
 	return made(req, err, &entry);
 }

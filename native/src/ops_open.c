@@ -33,7 +33,8 @@ static uint32_t core_flags(const struct lam_req *req, uint32_t flags)
 }
 
 /* How the kernel is to use the handle; on failure the handle is gone. */
-static int settle(struct lam_req *req, uint64_t nodeid, uint32_t flags, uint32_t mode, struct fuse_open_out *out)
+static int settle(struct lam_req *req, uint64_t nodeid, uint32_t flags, uint32_t mode,
+		  struct fuse_open_out *out)
 {
 	uint32_t purpose = (flags & O_ACCMODE) == O_RDONLY ? LAM_FOR_READ : LAM_FOR_WRITE;
 	struct lam_server *srv = req->srv;

@@ -45,7 +45,8 @@ int lam_op_listxattr(struct lam_req *req)
 	const struct fuse_getxattr_in *in = req->in;
 	size_t room = in->size < req->worker->out_size ? in->size : req->worker->out_size;
 
-	return answer(req, in->size, lam_listxattr(req->core, &req->caller, req->nodeid, (char *)req->worker->out, room));
+	return answer(req, in->size,
+		      lam_listxattr(req->core, &req->caller, req->nodeid, (char *)req->worker->out, room));
 }
 
 int lam_op_setxattr(struct lam_req *req)
@@ -71,7 +72,8 @@ int lam_op_setxattr(struct lam_req *req)
 		return -EIO;
 	if (lam_slow_is_control(name))
 		return -ENOTSUP;
-	err = lam_setxattr(req->core, &req->caller, req->nodeid, name, req->rest, in->size, (int)in->flags, kill_sgid);
+	err = lam_setxattr(req->core, &req->caller, req->nodeid, name, req->rest, in->size, (int)in->flags,
+			   kill_sgid);
 	if (err)
 		return err;
 	lam_reply(req, NULL, 0);

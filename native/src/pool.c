@@ -34,7 +34,7 @@ struct lam_pool {
 	uint32_t queued;
 	uint32_t idle;
 	uint32_t starting; /* created, has not looked for work yet */
-	uint32_t running; /* created and not ended, the idle and starting ones included */
+	uint32_t running;  /* created and not ended, the idle and starting ones included */
 	bool stopping;
 	struct slot slots[MAX_THREADS];
 };

@@ -54,7 +54,7 @@ struct lam_session {
 
 struct lam_server {
 	struct lam_core *core;
-	int fd; /* /dev/fuse, borrowed */
+	int fd;				 /* /dev/fuse, borrowed */
 	struct lam_server_config config; /* 'forward' is not kept */
 	struct lam_timeout entry_timeout;
 	struct lam_timeout attr_timeout;
@@ -62,7 +62,7 @@ struct lam_server {
 	uint64_t forward; /* a bit an opcode: forwarded whatever it asks */
 
 	struct lam_session session;
-	bool passthrough_lower; /* lower files too: asked for, or nothing can be copied up */
+	bool passthrough_lower;	 /* lower files too: asked for, or nothing can be copied up */
 	atomic_bool passthrough; /* negotiated, and the kernel has not refused yet */
 
 	struct lam_pool *pool;
@@ -97,10 +97,10 @@ struct lam_req {
 	struct lam_core *core;
 	struct lam_worker *worker;
 	const struct fuse_in_header *head;
-	const void *in; /* the opcode's structure, at least as long as the opcode table says */
+	const void *in;		   /* the opcode's structure, at least as long as the opcode table says */
 	const unsigned char *rest; /* what follows it: names, data */
-	size_t left; /* bytes at 'rest' */
-	uint64_t nodeid; /* the core's, which may differ from the kernel's (backing.h) */
+	size_t left;		   /* bytes at 'rest' */
+	uint64_t nodeid;	   /* the core's, which may differ from the kernel's (backing.h) */
 	struct lam_caller caller;
 };
 

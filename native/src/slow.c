@@ -17,13 +17,13 @@
 #define CONTROL_PREFIX "user.lamina."
 #define SOCKET_BUFFER (4 << 20)
 #define PACKET_MAX (132u << 10) /* a request or reply; the kernel wants its memory in few pieces */
-#define PACKET_SLACK 512u /* what the socket adds to a packet */
+#define PACKET_SLACK 512u	/* what the socket adds to a packet */
 #define SEND_WAIT_MS 100
 #define RELAY_BURST 16
 #define INIT_UNIQUE 0x6c616d696e610000ull /* the kernel counts from 2 */
 #define INIT_MINOR 31
-#define INIT_FLAGS                                                                                                    \
-	(FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_DO_READDIRPLUS |             \
+#define INIT_FLAGS                                                                                        \
+	(FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_DO_READDIRPLUS | \
 	 FUSE_PARALLEL_DIROPS | FUSE_NO_OPENDIR_SUPPORT | FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS)
 
 struct lam_slow {
@@ -33,9 +33,9 @@ struct lam_slow {
 	ino_t peer_ino; /* libfuse may close 'peer': close what is still ours */
 	uint32_t packet_max;
 	atomic_bool failed;
-	atomic_bool hung_up; /* the peer is closed: nothing will come */
-	pthread_mutex_t lock; /* order of packets, and what follows */
-	bool wanted; /* INIT is on its way */
+	atomic_bool hung_up;	     /* the peer is closed: nothing will come */
+	pthread_mutex_t lock;	     /* order of packets, and what follows */
+	bool wanted;		     /* INIT is on its way */
 	struct lam_u64set under_way; /* unique */
 	struct lam_u64set handles;
 	struct lam_buf *buf; /* the relay's */
@@ -340,7 +340,8 @@ void lam_slow_own_handle(struct lam_slow *slow, uint64_t fh)
 	if (!(slow->srv->forward & (1ull << FUSE_RELEASE)))
 		return;
 	pthread_mutex_lock(&slow->lock);
-	lam_u64set_add(&slow->handles, fh); /* without memory the slow path sees a handle of the core: it works */
+	lam_u64set_add(&slow->handles,
+		       fh); /* without memory the slow path sees a handle of the core: it works */
 	pthread_mutex_unlock(&slow->lock);
 }
 

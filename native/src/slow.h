@@ -22,7 +22,7 @@
 #include "serve.h"
 
 struct lam_slow *lam_slow_new(struct lam_server *srv); /* NULL: errno says why */
-void lam_slow_free(struct lam_slow *slow); /* NULL is fine */
+void lam_slow_free(struct lam_slow *slow);	       /* NULL is fine */
 int lam_slow_peer_fd(const struct lam_slow *slow);
 
 /* "user.lamina.": requests in the guise of extended attributes. */

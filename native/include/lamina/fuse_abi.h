@@ -165,7 +165,7 @@ struct fuse_in_header {
 
 struct fuse_out_header {
 	uint32_t len;
-	int32_t error; /* 0, or -1 ... -511; anything else is refused and the request stays open */
+	int32_t error;	 /* 0, or -1 ... -511; anything else is refused and the request stays open */
 	uint64_t unique; /* 0: a notification, its code in 'error' */
 };
 

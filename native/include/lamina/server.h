@@ -26,31 +26,33 @@ struct lam_server;
 enum lam_tristate { LAM_AUTO, LAM_OFF, LAM_ON };
 
 struct lam_server_config {
-	int fuse_fd;		   /* borrowed: an open /dev/fuse that is mounted */
+	int fuse_fd; /* borrowed: an open /dev/fuse that is mounted */
 	/*
 	 * enum lam_tristate: the kernel reads and writes real files itself; needs CAP_SYS_ADMIN in
 	 * the initial namespace.  Auto: files whose data no copy-up can move.  On: lower files of a
 	 * writable mount too; a descriptor opened before the copy-up then keeps the old contents.
 	 */
 	uint32_t passthrough;
-	uint32_t stateless;	   /* enum lam_tristate: ENOSYS on OPEN; auto: where passthrough is not had */
-	uint32_t writeback;	   /* enum lam_tristate: auto is off */
+	uint32_t stateless; /* enum lam_tristate: ENOSYS on OPEN; auto: where passthrough is not had */
+	uint32_t writeback; /* enum lam_tristate: auto is off */
 	uint32_t default_permissions; /* 1: the kernel checks permissions (what the mount was told) */
-	uint32_t max_write;	   /* bytes; 0: 1 MiB */
-	uint32_t pool_threads;	   /* at most; 0: 4 */
-	uint32_t debug;		   /* 1: one line a request on stderr */
-	uint32_t follow;	   /* enum lam_tristate: the reader stays on its client's CPU; auto is on */
-	double entry_timeout;	   /* seconds */
+	uint32_t max_write;	      /* bytes; 0: 1 MiB */
+	uint32_t pool_threads;	      /* at most; 0: 4 */
+	uint32_t debug;		      /* 1: one line a request on stderr */
+	uint32_t follow;      /* enum lam_tristate: the reader stays on its client's CPU; auto is on */
+	double entry_timeout; /* seconds */
 	double attr_timeout;
 	double negative_timeout;
-	const char *forward;	   /* comma-separated opcode names for the slow path besides the table's, or "all"; NULL */
+	const char *
+		forward; /* comma-separated opcode names for the slow path besides the table's, or "all"; NULL */
 };
 
 enum lam_event {
 	LAM_EVENT_UNMOUNTED = 1, /* the connection is gone */
 	LAM_EVENT_SIGNAL = 2,	 /* SIGTERM, SIGINT or SIGHUP came */
-	LAM_EVENT_SLOW_WANTED = 3, /* the first request for the slow path waits: start it on lam_server_slow_fd() */
-	LAM_EVENT_FAILED = 4,	 /* the fast path cannot go on; see errno in *detail */
+	LAM_EVENT_SLOW_WANTED =
+		3, /* the first request for the slow path waits: start it on lam_server_slow_fd() */
+	LAM_EVENT_FAILED = 4, /* the fast path cannot go on; see errno in *detail */
 };
 
 int lam_server_open(struct lam_core *core, const struct lam_server_config *config, struct lam_server **out);
@@ -66,9 +68,9 @@ void lam_server_stop(struct lam_server *server);
 void lam_server_free(struct lam_server *server); /* NULL is fine */
 
 struct lam_server_stats {
-	uint64_t requests;  /* read from the device */
-	uint64_t forwarded; /* of those, given to the slow path */
-	uint64_t pooled;    /* of those, done by the pool */
+	uint64_t requests;	/* read from the device */
+	uint64_t forwarded;	/* of those, given to the slow path */
+	uint64_t pooled;	/* of those, done by the pool */
 	uint64_t by_opcode[64]; /* index is the FUSE opcode; 63 counts the rest */
 };
 void lam_server_stats(struct lam_server *server, struct lam_server_stats *out);
