@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = Path(lamina_unionfs.__file__).parents[1]
 SLOW_TO_IMPORT = {
-    "argparse", "collections", "ctypes", "dataclasses", "enum", "functools", "inspect", "json", "logging",
+    "argparse", "collections", "encodings.ascii", "ctypes", "dataclasses", "enum", "functools", "inspect", "json", "logging",
     "os", "pathlib", "pyfuse3", "re", "signal", "site", "subprocess", "threading", "trio", "typing",
 }  # fmt: skip
 

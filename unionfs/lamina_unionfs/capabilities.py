@@ -13,7 +13,7 @@ def real_root() -> bool:
     if posix.geteuid() != 0:
         return False
     try:
-        with open("/proc/self/uid_map", encoding="ascii") as table:
+        with open("/proc/self/uid_map", encoding="utf-8") as table:
             return table.read().split() == ["0", "0", "4294967295"]
     except OSError:
         return True  # without /proc there is nothing better to go by; the core reports what fails

@@ -171,7 +171,7 @@ def _identity(fd: int) -> Identity:
 def _mount_id(fd: int) -> str:
     """Return the mount's number as text, empty where /proc does not tell."""
     try:
-        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
+        with open(f"/proc/self/fdinfo/{fd}", encoding="utf-8") as lines:
             for line in lines:
                 if line.startswith("mnt_id:"):
                     return line.split()[1]
