@@ -32,7 +32,8 @@ def prototypes(text: str) -> dict[str, str]:
 def structs(text: str) -> dict[str, list[str]]:
     found = {}
     for match in STRUCT.finditer(text):
-        found[match[1]] = [" ".join(line.split()) for line in match[2].splitlines() if line.strip()]
+        members = (" ".join(member.split()) for member in match[2].split(";"))
+        found[match[1]] = [member for member in members if member]
     return found
 
 
