@@ -32,7 +32,7 @@ def prototypes(text: str) -> dict[str, str]:
 def structs(text: str) -> dict[str, list[str]]:
     found = {}
     for match in STRUCT.finditer(text):
-        members = (" ".join(member.split()) for member in match[2].split(";"))
+        members = (" ".join(member.split()).replace("* ", "*") for member in match[2].split(";"))
         found[match[1]] = [member for member in members if member]
     return found
 

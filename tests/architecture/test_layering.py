@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = Path(lamina_unionfs.__file__).parents[1]
 SLOW_TO_IMPORT = {
     "argparse", "collections", "ctypes", "dataclasses", "encodings.ascii", "enum", "functools", "inspect",
-    "json", "logging", "os", "pathlib", "pyfuse3", "re", "signal", "site", "subprocess", "threading", "trio", "typing",
+    "json", "logging",
+    "os", "pathlib", "pyfuse3", "re", "signal", "site", "subprocess", "threading", "trio", "typing",
 }  # fmt: skip
 
 
