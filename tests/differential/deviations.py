@@ -7,6 +7,7 @@ kernel overlayfs as it is, not as its documentation wishes it were.
 
 import os
 import re
+import stat
 from collections.abc import Callable
 
 from tests.differential.operations import Op, Outcome
@@ -62,24 +63,34 @@ OUTCOME_FILTERS: tuple[OutcomeFilter, ...] = (
 LINE_FILTERS: tuple[Callable[[str], str], ...] = (_mtime_line_of_metacopy,)
 
 
-_SYMLINK_ORIGIN = (
-    "a symlink takes no user.overlay.* xattr, so with userxattr the kernel cannot keep what two names"
-    " of one symlink have in common: other st_ino, other link count, and an index that fails to mount"
+_SPECIAL_ORIGIN = (
+    "symlinks, fifos, sockets and devices take no user.overlay.* xattr, so with userxattr the kernel"
+    " cannot keep what two names of one of them have in common: other st_ino, other link count, and"
+    " an index that fails to mount"
 )
+
+
+def _special(path: str) -> bool:
+    """Say whether there is an object that is neither file nor directory."""
+    try:
+        kind = stat.S_IFMT(os.lstat(path).st_mode)
+    except OSError:
+        return False
+    return kind not in (stat.S_IFREG, stat.S_IFDIR)
 
 
 def oracle_gives_up(flavour: str, words: str) -> str:
     """Say why kernel overlayfs may refuse an upper that is all right; "" if it may not."""
     if flavour == "user" and "No data available" in words:
-        return _SYMLINK_ORIGIN
+        return _SPECIAL_ORIGIN
     return ""
 
 
 def avoided(op: Op, flavour: str, root: str) -> str:
     """Say why an operation is not played at all, since what it changes may differ; "" if it is."""
     match inner(op):
-        case ("link", source, _) if flavour == "user" and os.path.islink(f"{root}/{source}"):
-            return _SYMLINK_ORIGIN
+        case ("link", source, _) if flavour == "user" and _special(f"{root}/{source}"):
+            return _SPECIAL_ORIGIN
         case ("chown", _, -1, -1):
             return (
                 "chown(2) to nobody clears setuid and setgid of a file; the kernel does not tell FUSE"

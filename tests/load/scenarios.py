@@ -26,9 +26,10 @@ def lower(base: Path, seed: int) -> Path:
     for child in list(built.iterdir()):
         if child != tree:
             child.rename(tree / child.name)
-    for path in tree.rglob("*"):
-        if is_whiteout(str(path)):
-            path.unlink()  # without a directory below, the kernel would list it
+    for folder, _, files in os.walk(tree):
+        for path in (f"{folder}/{name}" for name in files):
+            if is_whiteout(path):
+                os.unlink(path)  # without a directory below, the kernel would list it
     tree.chmod(0o777)
     for number in range(FILES):
         (built / f"file{number}").write_bytes(pattern(number, 150_000))
@@ -52,7 +53,7 @@ def _together(bed: Bed, commands: list[list[str]]) -> None:
                 bed.alive()
                 bed.beat = time.monotonic()
         if process.returncode != 0:
-            bad.append(words)
+            bad.append(f"status {process.returncode}: {words}")
     assert not bad, "\n".join(bad)
 
 
