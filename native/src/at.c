@@ -56,33 +56,36 @@ int lam_at_stat(struct lam_core *core, const struct lam_at *at, struct statx *st
 int lam_at_chmod(struct lam_core *core, const struct lam_at *at, mode_t mode)
 {
 	struct lam_fd_path path;
+	const char *name = at->name;
 	int fd;
 
 	if (at->fd >= 0)
 		return result(chmod(lam_fd_path(&path, at->fd), mode));
-	fd = lam_ldir_fd(core, at->dir);
-	return fd < 0 ? fd : lam_chmod_at(fd, at->name, mode);
+	fd = lam_ldir_at(core, at->dir, &name);
+	return fd < 0 ? fd : lam_chmod_at(fd, name, mode);
 }
 
 int lam_at_chown(struct lam_core *core, const struct lam_at *at, uid_t uid, gid_t gid)
 {
+	const char *name = at->name;
 	int fd;
 
 	if (at->fd >= 0)
 		return result(fchownat(at->fd, "", uid, gid, AT_EMPTY_PATH));
-	fd = lam_ldir_fd(core, at->dir);
-	return fd < 0 ? fd : result(fchownat(fd, at->name, uid, gid, AT_SYMLINK_NOFOLLOW));
+	fd = lam_ldir_at(core, at->dir, &name);
+	return fd < 0 ? fd : result(fchownat(fd, name, uid, gid, AT_SYMLINK_NOFOLLOW));
 }
 
 int lam_at_utimens(struct lam_core *core, const struct lam_at *at, const struct timespec times[2])
 {
 	struct lam_fd_path path;
+	const char *name = at->name;
 	int fd;
 
 	if (at->fd >= 0)
 		return result(utimensat(AT_FDCWD, lam_fd_path(&path, at->fd), times, 0));
-	fd = lam_ldir_fd(core, at->dir);
-	return fd < 0 ? fd : result(utimensat(fd, at->name, times, AT_SYMLINK_NOFOLLOW));
+	fd = lam_ldir_at(core, at->dir, &name);
+	return fd < 0 ? fd : result(utimensat(fd, name, times, AT_SYMLINK_NOFOLLOW));
 }
 
 static int open_once(struct lam_core *core, const struct lam_at *at, int flags)
@@ -158,21 +161,23 @@ int lam_at_setxattr(struct lam_core *core, const struct lam_at *at, const char *
 		    int flags)
 {
 	struct lam_fd_path path;
+	const char *name = at->name;
 	int fd;
 
 	if (at->fd >= 0)
 		return result(setxattr(lam_fd_path(&path, at->fd), key, value, size, flags));
-	fd = lam_ldir_fd(core, at->dir);
-	return fd < 0 ? fd : lam_setxattr_at(fd, at->name, key, value, size, flags);
+	fd = lam_ldir_at(core, at->dir, &name);
+	return fd < 0 ? fd : lam_setxattr_at(fd, name, key, value, size, flags);
 }
 
 int lam_at_removexattr(struct lam_core *core, const struct lam_at *at, const char *key)
 {
 	struct lam_fd_path path;
+	const char *name = at->name;
 	int fd;
 
 	if (at->fd >= 0)
 		return result(removexattr(lam_fd_path(&path, at->fd), key));
-	fd = lam_ldir_fd(core, at->dir);
-	return fd < 0 ? fd : lam_removexattr_at(fd, at->name, key);
+	fd = lam_ldir_at(core, at->dir, &name);
+	return fd < 0 ? fd : lam_removexattr_at(fd, name, key);
 }

@@ -84,10 +84,9 @@ int lam_times_save(struct lam_core *core, struct lam_ldir *dir, struct lam_times
 
 void lam_times_restore(struct lam_core *core, struct lam_ldir *dir, const struct lam_times *times)
 {
-	int fd = lam_ldir_fd(core, dir);
+	struct lam_at at = {.dir = dir, .name = ".", .fd = -1};
 
-	if (fd >= 0) /* as far as possible: the copy itself has succeeded */
-		utimensat(fd, ".", times->at, 0);
+	lam_at_utimens(core, &at, times->at); /* as far as possible: the copy itself has succeeded */
 }
 
 int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct statx *st, struct lam_temp *temp)
@@ -102,10 +101,11 @@ int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct s
 	    (lam_override_used(core) ||
 	     core->flags & (LAM_CFG_SQUASH_TO_ROOT | LAM_CFG_SQUASH_TO_UID | LAM_CFG_SQUASH_TO_GID)))
 		rc = 0;
-	if (rc == 0 && !S_ISLNK(st->stx_mode))
-		rc = lam_temp_chmod(temp, st->stx_mode & 07777);
+	/* The mode after the xattrs: an owner may set user.* only while it lets him write. */
 	if (rc == 0)
 		rc = copy_xattrs(core, at, temp);
+	if (rc == 0 && !S_ISLNK(st->stx_mode))
+		rc = lam_temp_chmod(temp, st->stx_mode & 07777);
 	times_of(st, times);
 	if (rc == 0)
 		rc = lam_temp_utimens(temp, times);

@@ -124,9 +124,10 @@ static int copy_dir(struct lam_core *core, struct lam_node *dir, struct lam_ldir
 		rc = lam_temp_node(core, layer, S_IFDIR | 0700, 0, NULL, &temp);
 	if (rc < 0)
 		return rc;
-	rc = lam_copy_meta(core, &at, &st, &temp);
-	if (rc == 0 && set_origin(core, &at, &st, &temp) == 0)
+	if (set_origin(core, &at, &st, &temp) == 0)
 		rc = lam_mark_impure(core, above);
+	if (rc == 0)
+		rc = lam_copy_meta(core, &at, &st, &temp);
 	if (rc == 0)
 		rc = lam_times_save(core, above, &times);
 	if (rc == 0)
@@ -181,7 +182,7 @@ static int make_temp(struct lam_core *core, struct copy *copy)
 	ssize_t length = 0;
 
 	if (S_ISREG(st->stx_mode))
-		return lam_temp_file(core, copy->layer, st->stx_mode & 0777, &copy->temp);
+		return lam_temp_file(core, copy->layer, 0600, &copy->temp);
 	if (S_ISLNK(st->stx_mode)) {
 		length = lam_at_readlink(core, &copy->at, target, sizeof(target) - 1);
 		if (length < 0)
@@ -206,14 +207,14 @@ static int fill_temp(struct lam_core *core, struct copy *copy)
 		if (rc == 0) /* it may have lost its name meanwhile */
 			rc = lam_at_top(core, copy->node, &copy->at);
 	}
-	if (rc == 0)
-		rc = lam_copy_meta(core, &copy->at, &copy->st, &copy->temp);
 	if (rc == 0 && copy->metacopy)
 		rc = lam_temp_setxattr(&copy->temp, lam_private_name(core, "metacopy", key), "", 0);
 	/* The origin of a name whose link is broken is shared with others: it says nothing of st_ino. */
 	if (rc == 0 && (copy->st.stx_nlink == 1 || copy->indexed) &&
 	    set_origin(core, &copy->at, &copy->st, &copy->temp) == 0)
 		copy->node->flags |= LAM_NODE_ORIGIN;
+	if (rc == 0)
+		rc = lam_copy_meta(core, &copy->at, &copy->st, &copy->temp);
 	if (rc == 0 && core->fsync == LAM_FSYNC_STRICT && copy->temp.fd >= 0 && fsync(copy->temp.fd) < 0)
 		rc = -errno;
 	return rc;
@@ -345,7 +346,8 @@ static int finish_metacopy(struct lam_core *core, struct lam_node *node, const s
 	if (rc == 0 && caps_size > 0)
 		rc = lam_at_setxattr(core, top, "security.capability", caps, (size_t)caps_size, 0);
 	if (rc == 0)
-		rc = lam_at_removexattr(core, top, lam_private_name(core, "metacopy", key));
+		rc = top->fd < 0 ? lam_private_remove(core, top->dir, top->name, "metacopy") :
+				   lam_at_removexattr(core, top, lam_private_name(core, "metacopy", key));
 	if (rc < 0)
 		return rc;
 	node->flags &= (uint16_t)~LAM_NODE_METACOPY;

@@ -16,7 +16,7 @@
 
 static int dir_stat(struct lam_core *core, struct lam_ldir *dir, const char *name, struct statx *st)
 {
-	int fd = lam_ldir_fd(core, dir);
+	int fd = lam_ldir_at(core, dir, &name);
 
 	return fd < 0 ? fd : lam_stat_at(fd, name, st);
 }
@@ -113,14 +113,14 @@ static ssize_t dir_readlink(struct lam_core *core, struct lam_ldir *dir, const c
 static ssize_t dir_getxattr(struct lam_core *core, struct lam_ldir *dir, const char *name, const char *key,
 			    void *value, size_t size)
 {
-	int fd = lam_ldir_fd(core, dir);
+	int fd = lam_ldir_at(core, dir, &name);
 
 	return fd < 0 ? fd : lam_getxattr_at(fd, name, key, value, size);
 }
 
 static ssize_t dir_listxattr(struct lam_core *core, struct lam_ldir *dir, const char *name, char *list, size_t size)
 {
-	int fd = lam_ldir_fd(core, dir);
+	int fd = lam_ldir_at(core, dir, &name);
 
 	return fd < 0 ? fd : lam_listxattr_at(fd, name, list, size);
 }

@@ -148,6 +148,15 @@ int lam_ldir_fd(struct lam_core *core, struct lam_ldir *dir)
 	return dir->fd;
 }
 
+int lam_ldir_at(struct lam_core *core, struct lam_ldir *dir, const char **name)
+{
+	if (strcmp(*name, ".") == 0 && dir->parent) {
+		*name = dir->name;
+		dir = dir->parent;
+	}
+	return lam_ldir_fd(core, dir);
+}
+
 /* Set the flag that one overlay xattr of a directory stands for. */
 static void mark(struct lam_core *core, struct lam_ldir *dir, const char *key)
 {

@@ -68,6 +68,20 @@ int lam_temp_node(struct lam_core *core, struct lam_layer *layer, mode_t mode, d
 	return rc;
 }
 
+/* Moving a directory changes its "..", so an owner without capabilities must be let write for a moment. */
+static int move_forced(struct lam_temp *temp, int to, const char *name, unsigned int flags)
+{
+	struct statx st;
+	int rc = lam_rename_at(temp->dirfd, temp->name, to, name, flags);
+
+	if (rc != -EACCES || lam_stat_at(temp->dirfd, temp->name, &st) < 0 || !S_ISDIR(st.stx_mode))
+		return rc;
+	if (lam_chmod_at(temp->dirfd, temp->name, (st.stx_mode & 07777) | S_IWUSR) < 0)
+		return rc;
+	rc = lam_rename_at(temp->dirfd, temp->name, to, name, flags);
+	return rc < 0 ? rc : lam_chmod_at(to, name, st.stx_mode & 07777);
+}
+
 int lam_temp_publish(struct lam_core *core, struct lam_temp *temp, struct lam_ldir *dir, const char *name,
 		     bool replace)
 {
@@ -85,9 +99,9 @@ int lam_temp_publish(struct lam_core *core, struct lam_temp *temp, struct lam_ld
 			return rc;
 		}
 	}
-	rc = lam_rename_at(temp->dirfd, temp->name, fd, name, replace ? 0 : RENAME_NOREPLACE);
+	rc = move_forced(temp, fd, name, replace ? 0 : RENAME_NOREPLACE);
 	if (rc == -EINVAL && !replace) /* a file system without RENAME_NOREPLACE; the core is the only writer */
-		rc = lam_rename_at(temp->dirfd, temp->name, fd, name, 0);
+		rc = move_forced(temp, fd, name, 0);
 	if (rc == 0)
 		temp->name[0] = '\0';
 	return rc;

@@ -184,9 +184,10 @@ int lam_removexattr(struct lam_core *core, const struct lam_caller *caller, uint
 
 		rc = length < 0 ? (int)length : 0;
 	}
-	if (rc == -ENODATA && is_acl(key)) { /* file systems take the removal of no ACL for done */
+	/* File systems take the removal of no ACL for done; kernel overlayfs asks a lower first. */
+	if (rc == -ENODATA && is_acl(key) && (lam_is_dir(node) ? !!lam_upper_dir(node) : lam_on_upper(node))) {
 		lam_leave(core, node);
-		return lam_may_write(core);
+		return 0;
 	}
 	if (rc == 0)
 		rc = change(core, caller, node, name, key, &at);

@@ -81,25 +81,50 @@ void lam_xattr_names_free(struct lam_xattr_names *names)
 	names->length = 0;
 }
 
+/* Set ('value') or remove a private xattr at (fd, name). */
+static int change(int fd, const char *name, const char *key, const void *value, size_t size)
+{
+	return value ? lam_setxattr_at(fd, name, key, value, size, 0) : lam_removexattr_at(fd, name, key);
+}
+
+/*
+ * The same where the mode forbids its owner, that is us, to write: user.* xattrs then need the
+ * right for a moment.  Symbolic links have no mode to lend, and no user.* xattrs.
+ */
+static int change_forced(const struct lam_core *core, int fd, const char *name, const char *key, const void *value,
+			 size_t size)
+{
+	struct statx st;
+	int rc = change(fd, name, key, value, size), back;
+
+	if (rc != -EACCES || lam_stat_at(fd, name, &st) < 0 || st.stx_uid != core->euid || S_ISLNK(st.stx_mode))
+		return rc;
+	if (lam_chmod_at(fd, name, (st.stx_mode & 07777) | S_IWUSR) < 0)
+		return rc;
+	rc = change(fd, name, key, value, size);
+	back = lam_chmod_at(fd, name, st.stx_mode & 07777);
+	return rc < 0 ? rc : back;
+}
+
 int lam_private_set(struct lam_core *core, struct lam_ldir *dir, const char *name, const char *suffix,
 		    const void *value, size_t size)
 {
 	char key[LAM_KEY_MAX];
-	int fd = lam_ldir_fd(core, dir);
+	int fd = lam_ldir_at(core, dir, &name);
 
 	if (fd < 0)
 		return fd;
-	return lam_setxattr_at(fd, name, lam_private_name(core, suffix, key), value, size, 0);
+	return change_forced(core, fd, name, lam_private_name(core, suffix, key), value, size);
 }
 
 int lam_private_remove(struct lam_core *core, struct lam_ldir *dir, const char *name, const char *suffix)
 {
 	char key[LAM_KEY_MAX];
-	int fd = lam_ldir_fd(core, dir);
+	int fd = lam_ldir_at(core, dir, &name);
 
 	if (fd < 0)
 		return fd;
-	return lam_removexattr_at(fd, name, lam_private_name(core, suffix, key));
+	return change_forced(core, fd, name, lam_private_name(core, suffix, key), NULL, 0);
 }
 
 ssize_t lam_private_get(struct lam_core *core, struct lam_ldir *dir, const char *name, const char *suffix,

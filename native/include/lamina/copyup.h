@@ -9,7 +9,7 @@
  *
  * Invariants.
  *   * The parent directory is on the upper before its child is.
- *   * Data first, then owner, mode, xattrs, times: each of them undoes the next.
+ *   * Data first, then owner, xattrs, mode, times: each of them undoes or forbids what comes before.
  *   * At most one thread copies a node; others wait for it (or are sent to a thread that may).
  *   * While much data is copied, or a disk is waited for, the core is not locked.
  */

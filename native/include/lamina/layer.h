@@ -64,6 +64,13 @@ int lam_ldir_moved(struct lam_core *core, struct lam_ldir *dir, struct lam_ldir 
  */
 #define LAM_LDIR_SAFE 16
 int lam_ldir_fd(struct lam_core *core, struct lam_ldir *dir);
+/*
+ * lam_ldir_at() - a descriptor from which '*name' in the directory is reached
+ *
+ * For "." that is the parent's, and '*name' becomes the directory's own name: an owner without
+ * capabilities may ask for and change a directory that cannot be searched, but not through it.
+ */
+int lam_ldir_at(struct lam_core *core, struct lam_ldir *dir, const char **name);
 
 /* Read the directory's overlay xattrs into flags, once. */
 int lam_ldir_marks(struct lam_core *core, struct lam_ldir *dir);
