@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 Target = Path | bytes | str | int
+Steps = tuple[Callable[[], object], ...]
 
 
 def eq(actual: object, expected: object, what: str = "") -> None:
     """Assert equality and say both."""
-    assert actual == expected, f"{what + ': ' if what else ''}got {_short(actual)}, expected {_short(expected)}"
+    assert actual == expected, (
+        f"{what + ': ' if what else ''}got {_short(actual)}, expected {_short(expected)}"
+    )
 
 
 def _short(value: object) -> str:
@@ -37,7 +40,9 @@ def fails(*codes: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def opened(path: Target, flags: int, mode: int = 0o644, *, at: int | None = None) -> Iterator[int]:
+def opened(
+    path: Path | bytes | str, flags: int, mode: int = 0o644, *, at: int | None = None
+) -> Iterator[int]:
     """Open a descriptor for the block."""
     fd = os.open(path, flags | os.O_CLOEXEC, mode, dir_fd=at)
     try:
@@ -101,11 +106,13 @@ def forked(func: Callable[[], None]) -> None:
     with os.fdopen(reader, "rb") as stream:
         data = stream.read()
     os.waitpid(pid, 0)
-    failure = pickle.loads(data) if data else "the process died"  # noqa: S301 -- our own child
+    failure = pickle.loads(data) if data else "the process died"
     assert not failure, f"in a child process: {failure}"
 
 
-def as_user(uid: int, func: Callable[[], None], *, gid: int | None = None, groups: Sequence[int] = ()) -> None:
+def as_user(
+    uid: int, func: Callable[[], object], *, gid: int | None = None, groups: Sequence[int] = ()
+) -> None:
     """Run a function in a child process as another user, without capabilities."""
 
     def dropped() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from tests.conformance.deviations import deviation
 from tests.conformance.stage import Scene, Stage, scenes
 from tests.conformance.table import Result, failure, markdown, parse
-from tests.support.errors import RemoteFailure, SupportError, Unsupported
+from tests.support.errors import RemoteFailure, SupportError
 from tests.support.targets import TARGETS
 
 STAGE = pytest.StashKey[Stage]()
@@ -23,7 +22,9 @@ EXTRA = ("fuse-overlayfs", "fuse-overlayfs-userns", "fuse-overlayfs-user")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the choice of columns."""
     parser.addoption("--targets", default="", help="conformance targets, comma-separated patterns")
-    parser.addoption("--conformance-table", default="", help="write the table of cases and targets to this file")
+    parser.addoption(
+        "--conformance-table", default="", help="write the table of cases and targets to this file"
+    )
 
 
 class Recorder:
@@ -46,7 +47,9 @@ class Recorder:
         """Write the table, and what failed below it."""
         lines = [*markdown(self._results), ""]
         lines += [
-            f"* {r.target}/{r.placement}/{r.theme}/{r.case}: {r.text}" for r in self._results if r.outcome == "failed"
+            f"* {r.target}/{r.placement}/{r.theme}/{r.case}: {r.text}"
+            for r in self._results
+            if r.outcome == "failed"
         ]
         self._path.write_text("\n".join(lines) + "\n")
 
@@ -126,15 +129,12 @@ def _scene(item: pytest.Item | None) -> Scene | None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Report what the file system below cannot do as a skip, and failures with their far end only."""
-    outcome: Callable[[], object]
+    """Report failures with their far end only."""
     try:
         return (yield)
-    except Unsupported as exc:
-        outcome = functools.partial(pytest.skip, str(exc))
     except RemoteFailure as exc:
-        outcome = functools.partial(pytest.fail, str(exc), pytrace=False)
-    outcome()  # outside of the handler: no "during handling of" in the report
+        text = str(exc)
+    pytest.fail(text, pytrace=False)  # outside of the handler: no "during handling of" in the report
 
 
 @pytest.hookimpl(wrapper=True)

@@ -60,6 +60,8 @@ KNOWN: tuple[tuple[str, str], ...] = (
     ("lamina-pyfuse3/*/data/fallocate_keep_size_keeps_the_size", "pyfuse3-lacks-handlers"),
     ("lamina-pyfuse3/*/data/fallocate_punches_holes", "pyfuse3-lacks-handlers"),
     ("lamina-pyfuse3/*/open/tmpfile_*", "pyfuse3-lacks-handlers"),
+    ("lamina-pyfuse3/*/flags/flags_are_set_and_read", "pyfuse3-lacks-handlers"),
+    ("lamina-pyfuse3/*/flags/immutable_files_refuse_changes", "pyfuse3-lacks-handlers"),
     ("lamina-pyfuse3/*/acl/default_acl_rules_tmpfiles_too", "pyfuse3-lacks-handlers"),
     ("lamina-pyfuse3/*/mode/umask_applies_to_every_type", "pyfuse3-lacks-handlers"),
     ("lamina-pyfuse3/*/acl/default_acl_is_inherited_instead_of_umask", "pyfuse3-masks-first"),

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from tests.conformance.case import Table
-from tests.conformance.check import as_user, eq, fails, names, put, read
+from tests.conformance.check import Steps, as_user, eq, fails, names, put, read
 from tests.support import tree
 
 CASES = Table()
@@ -24,7 +24,7 @@ def _may(path: Path, flags: int) -> bool:
     return True
 
 
-MATRIX = {f"m{mode:03o}": tree.file("x", mode=mode, uid=OWNER, gid=GROUP) for mode in MODES}
+MATRIX: tree.Tree = {f"m{mode:03o}": tree.file("x", mode=mode, uid=OWNER, gid=GROUP) for mode in MODES}
 
 
 def _check_matrix(top: Path, shift: int) -> None:
@@ -80,7 +80,7 @@ def read_only_for_oneself(top: Path) -> None:
     put(top / "d" / "f")
 
 
-DIRS = {
+DIRS: tree.Tree = {
     "none/": tree.directory(mode=0o700),
     "none/f": tree.file("x", mode=0o666),
     "list/": tree.directory(mode=0o744),
@@ -117,7 +117,7 @@ def directories_need_w_to_change(top: Path) -> None:
     def attempt() -> None:
         for name in ("pass", "look"):
             where = top / name
-            for change in (
+            steps: Steps = (
                 lambda: put(where / "n"),  # noqa: B023 -- called at once
                 lambda: os.mkdir(where / "n"),  # noqa: B023
                 lambda: os.symlink("x", where / "n"),  # noqa: B023
@@ -126,7 +126,8 @@ def directories_need_w_to_change(top: Path) -> None:
                 lambda: os.rename(where / "f", where / "n"),  # noqa: B023
                 lambda: os.rename(top / "open" / "f", where / "n"),  # noqa: B023
                 lambda: os.rename(where / "f", top / "open" / "n"),  # noqa: B023
-            ):
+            )
+            for change in steps:
                 with fails(errno.EACCES, errno.EPERM):
                     change()
         os.unlink(top / "open" / "f")  # not ours, but the directory lets us
@@ -136,7 +137,7 @@ def directories_need_w_to_change(top: Path) -> None:
     eq(names(top / "look"), ["f"])
 
 
-STICKY = {
+STICKY: tree.Tree = {
     "t/": tree.directory(mode=0o1777),
     "t/theirs": tree.file("x", mode=0o666, uid=OWNER, gid=OWNER),
     "t/mine": tree.file("y", mode=0o600, uid=OTHER, gid=OTHER),
@@ -165,7 +166,10 @@ def sticky_directory_protects_what_others_own(top: Path) -> None:
     eq(names(top / "t"), ["dir"])
 
 
-@CASES.case({"own/": tree.directory(mode=0o1777, uid=OTHER, gid=OTHER), "own/f": tree.file("x", uid=OWNER)}, needs=["uids"])
+@CASES.case(
+    {"own/": tree.directory(mode=0o1777, uid=OTHER, gid=OTHER), "own/f": tree.file("x", uid=OWNER)},
+    needs=["uids"],
+)
 def owner_of_a_sticky_directory_rules_it(top: Path) -> None:
     as_user(OTHER, lambda: os.unlink(top / "own" / "f"))
 

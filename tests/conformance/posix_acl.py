@@ -34,7 +34,7 @@ def named(uid: int, perm: int, mask: int = 7) -> bytes:
 
 
 FOR_ROOT = named(0, 7)  # uid 0 is mapped in every realm that has an id to name
-PLAIN = {"f": tree.file("secret", mode=0o640), "d/": tree.directory(), "d/g": "y"}
+PLAIN: tree.Tree = {"f": tree.file("secret", mode=0o640), "d/": tree.directory(), "d/g": "y"}
 
 
 def _me() -> bytes:
@@ -125,7 +125,7 @@ def default_acl_rules_tmpfiles_too(top: Path) -> None:
         eq(os.fstat(fd).st_mode & 0o777, 0o660)
 
 
-GIVEN = {
+GIVEN: tree.Tree = {
     "f": tree.file("secret", mode=0o640, xattrs={ACCESS: named(1000, 6)}),
     "d/": tree.directory(mode=0o700, xattrs={DEFAULT: named(1000, 7)}),
     "d/g": "y",

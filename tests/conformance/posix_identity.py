@@ -12,8 +12,15 @@ from tests.support import tree
 from tests.support.syscalls import STATX_BTIME, statx
 
 CASES = Table()
-MANY = {f"d{a}/f{b}": f"{a}{b}" for a in range(10) for b in range(20)}
-KINDS = {"f": "x", "d/": tree.directory(), "d/g": "y", "s": tree.symlink("f"), "p": tree.fifo(), "q": tree.sock()}
+MANY: tree.Tree = {f"d{a}/f{b}": f"{a}{b}" for a in range(10) for b in range(20)}
+KINDS: tree.Tree = {
+    "f": "x",
+    "d/": tree.directory(),
+    "d/g": "y",
+    "s": tree.symlink("f"),
+    "p": tree.fifo(),
+    "q": tree.sock(),
+}
 
 
 def _inodes(top: Path) -> dict[str, tuple[int, int]]:

@@ -11,7 +11,12 @@ from tests.conformance.check import eq, fails, names, opened, pattern, put, read
 from tests.support import tree
 
 CASES = Table()
-PAIR = {"a": tree.file("content", mode=0o640), "b": tree.hardlink("a"), "d/": tree.directory(), "other": "o"}
+PAIR: tree.Tree = {
+    "a": tree.file("content", mode=0o640),
+    "b": tree.hardlink("a"),
+    "d/": tree.directory(),
+    "other": "o",
+}
 
 
 def _same(one: Path, two: Path) -> None:

@@ -17,11 +17,13 @@ PAGE = 4096
 
 @CASES.case({"f": pattern(10 * PAGE + 17)}, everywhere=True)
 def private_maps_read_and_keep_to_themselves(top: Path) -> None:
-    with opened(top / "f", os.O_RDONLY) as fd:
-        with mmap.mmap(fd, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE) as view:
-            eq(view[:], pattern(10 * PAGE + 17))
-            view[5:8] = b"own"
-            eq(os.pread(fd, 3, 5), pattern(8)[5:])
+    with (
+        opened(top / "f", os.O_RDONLY) as fd,
+        mmap.mmap(fd, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE) as view,
+    ):
+        eq(view[:], pattern(10 * PAGE + 17))
+        view[5:8] = b"own"
+        eq(os.pread(fd, 3, 5), pattern(8)[5:])
     eq(read(top / "f"), pattern(10 * PAGE + 17))
 
 
@@ -75,28 +77,31 @@ def map_stays_after_close_and_unlink(top: Path) -> None:
 
 @CASES.case({"f": pattern(2 * PAGE)})
 def map_of_a_reader_survives_copy_up_by_another(top: Path) -> None:
-    with opened(top / "f", os.O_RDONLY) as fd:
-        with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as view:
-            eq(view[:10], pattern(10))
-            with opened(top / "f", os.O_RDWR) as writer:
-                os.pwrite(writer, b"W" * 10, PAGE)
-            eq(view[:10], pattern(10))
-            eq(os.fstat(fd).st_size, 2 * PAGE)
+    with opened(top / "f", os.O_RDONLY) as fd, mmap.mmap(fd, 0, prot=mmap.PROT_READ) as view:
+        eq(view[:10], pattern(10))
+        with opened(top / "f", os.O_RDWR) as writer:
+            os.pwrite(writer, b"W" * 10, PAGE)
+        eq(view[:10], pattern(10))
+        eq(os.fstat(fd).st_size, 2 * PAGE)
     eq(read(top / "f")[PAGE : PAGE + 10], b"W" * 10)
 
 
 @CASES.case({"lib": tree.file(pattern(PAGE), mode=0o755)})
 def executable_maps_are_allowed(top: Path) -> None:
-    with opened(top / "lib", os.O_RDONLY) as fd:
-        with mmap.mmap(fd, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_EXEC) as view:
-            eq(view[:], pattern(PAGE))
+    with (
+        opened(top / "lib", os.O_RDONLY) as fd,
+        mmap.mmap(fd, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_EXEC) as view,
+    ):
+        eq(view[:], pattern(PAGE))
 
 
 @CASES.case({"f": "tail"})
 def bytes_behind_the_end_are_zero(top: Path) -> None:
-    with opened(top / "f", os.O_RDWR) as fd:
-        with mmap.mmap(fd, PAGE) if os.fstat(fd).st_size >= PAGE else _grown(fd) as view:
-            eq(view[4:PAGE], bytes(PAGE - 4))
+    with (
+        opened(top / "f", os.O_RDWR) as fd,
+        mmap.mmap(fd, PAGE) if os.fstat(fd).st_size >= PAGE else _grown(fd) as view,
+    ):
+        eq(view[4:PAGE], bytes(PAGE - 4))
 
 
 def _grown(fd: int) -> mmap.mmap:
@@ -148,7 +153,9 @@ def _database(journal: str, top: Path) -> None:
     with sqlite3.connect(path) as db:
         eq(db.execute("pragma integrity_check").fetchone(), ("ok",))
         for turn in range(3):
-            (wrong,) = db.execute("select count(*) from t where k % 3 = ? and v <> ?", (turn, pattern(1200, turn)))
+            (wrong,) = db.execute(
+                "select count(*) from t where k % 3 = ? and v <> ?", (turn, pattern(1200, turn))
+            )
             eq(wrong[0], 0)
     db.close()
     _rows(path, 900, journal=journal)

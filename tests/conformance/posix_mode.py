@@ -9,17 +9,19 @@ import struct
 from pathlib import Path
 
 from tests.conformance.case import Table
-from tests.conformance.check import as_user, eq, fails, is_real_root, mode_of, opened, put, read
+from tests.conformance.check import Steps, as_user, eq, fails, is_real_root, mode_of, opened, put, read
 from tests.support import tree
 
 CASES = Table()
-MODES = {"f": "x", "d/": tree.directory(), "d/g": "y", "x": tree.file("#!/bin/sh\n", mode=0o755)}
-SETID = {
+MODES: tree.Tree = {"f": "x", "d/": tree.directory(), "d/g": "y", "x": tree.file("#!/bin/sh\n", mode=0o755)}
+SETID: dict[str, tree.Entry] = {
     "suid": tree.file("0123456789", mode=0o4777),
     "sgid": tree.file("0123456789", mode=0o2777),
     "both": tree.file("0123456789", mode=0o6777),
 }
-NO_GROUP_X = {"lock": tree.file("0123456789", mode=0o2767)}  # once meant mandatory locking
+NO_GROUP_X: dict[str, tree.Entry] = {
+    "lock": tree.file("0123456789", mode=0o2767)
+}  # once meant mandatory locking
 CLEARED = {"suid": 0o777, "sgid": 0o777, "both": 0o777}
 # vfs_cap_data version 2 with cap_net_raw
 CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)
@@ -213,11 +215,12 @@ def owner_gives_the_file_to_own_groups_only(top: Path) -> None:
 
 @CASES.case({"f": tree.file("x", mode=0o777)}, needs=["caps"], everywhere=True)
 def file_capabilities_are_lost_on_write(top: Path) -> None:
-    for change in (
+    steps: Steps = (
         lambda: as_user(USER, lambda: (top / "f").write_text("new")),
         lambda: os.truncate(top / "f", 1),
         lambda: os.chown(top / "f", 0, 0),
-    ):
+    )
+    for change in steps:
         os.setxattr(top / "f", "security.capability", CAPABILITY)
         eq(os.getxattr(top / "f", "security.capability"), CAPABILITY)
         change()

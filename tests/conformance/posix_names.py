@@ -144,7 +144,9 @@ def symlinks_long_and_dangling(top: Path) -> None:
         os.symlink("", top / "empty")
 
 
-@CASES.case({"to-file": tree.symlink("f"), "f": "x", "to-dir": tree.symlink("d"), "d/": tree.directory(), "d/g": "y"})
+@CASES.case(
+    {"to-file": tree.symlink("f"), "f": "x", "to-dir": tree.symlink("d"), "d/": tree.directory(), "d/g": "y"}
+)
 def symlinks_are_followed_and_not(top: Path) -> None:
     eq(read(top / "to-file"), b"x")
     eq(read(top / "to-dir" / "g"), b"y")

@@ -12,7 +12,7 @@ from tests.support import tree
 from tests.support.syscalls import Directory
 
 CASES = Table()
-TYPES = {
+TYPES: tree.Tree = {
     "file": "x",
     "dir/": tree.directory(),
     "dir/in": "y",
@@ -21,7 +21,7 @@ TYPES = {
     "sock": tree.sock(),
     "twin": tree.hardlink("file"),
 }
-SOME = {f"d/n{n:03d}": str(n) for n in range(300)}
+SOME: tree.Tree = {f"d/n{n:03d}": str(n) for n in range(300)}
 MANY = 10_000
 
 

@@ -8,11 +8,15 @@ import shutil
 from pathlib import Path
 
 from tests.conformance.case import Table
-from tests.conformance.check import eq, exists, fails, names, opened, pattern, put, read
+from tests.conformance.check import Steps, eq, exists, fails, names, opened, pattern, put, read
 from tests.support import tree
 
 CASES = Table()
-FULL = {f"d/{a}{b}": f"{a}{b}" for a in "abc" for b in "123"} | {"d/e/": tree.directory(), "d/e/f": "x"}
+FULL: tree.Tree = {
+    **{f"d/{a}{b}": f"{a}{b}" for a in "abc" for b in "123"},
+    "d/e/": tree.directory(),
+    "d/e/f": "x",
+}
 
 
 @CASES.case({"f": pattern(200_000), "g": "other"}, everywhere=True)
@@ -151,7 +155,8 @@ def heavy_create_rename_unlink_hides_nothing(top: Path) -> None:
 
 @CASES.case({"f": "x", "d/": tree.directory()})
 def removal_touches_the_parent(top: Path) -> None:
-    for remove in (lambda: os.unlink(top / "f"), lambda: os.rmdir(top / "d")):
+    steps: Steps = (lambda: os.unlink(top / "f"), lambda: os.rmdir(top / "d"))
+    for remove in steps:
         os.utime(top, ns=(10**18, 10**18))
         remove()
         assert os.stat(top).st_mtime_ns > 10**18

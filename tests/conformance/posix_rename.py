@@ -13,8 +13,8 @@ from tests.support import tree
 from tests.support.syscalls import RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, renameat2
 
 CASES = Table()
-FILES = {"a": "A", "b": "B", "c": "C"}
-DIRS = {
+FILES: tree.Tree = {"a": "A", "b": "B", "c": "C"}
+DIRS: tree.Tree = {
     "from/": tree.directory(mode=0o750),
     "from/f": "x",
     "from/deep/": tree.directory(),

@@ -7,12 +7,16 @@ import time
 from pathlib import Path
 
 from tests.conformance.case import Table
-from tests.conformance.check import eq, opened, put
+from tests.conformance.check import Steps, eq, opened, put
 from tests.support import tree
 
 CASES = Table()
 OLD = 1_000_000_000_123_456_789  # 2001, with nanoseconds
-STILL = {"f": tree.file("x", mtime_ns=OLD), "d/": tree.directory(mtime_ns=OLD), "d/g": tree.file("y", mtime_ns=OLD)}
+STILL: tree.Tree = {
+    "f": tree.file("x", mtime_ns=OLD),
+    "d/": tree.directory(mtime_ns=OLD),
+    "d/g": tree.file("y", mtime_ns=OLD),
+}
 
 
 def _stamps(path: Path) -> tuple[int, int, int]:
@@ -89,7 +93,7 @@ def chmod_sets_ctime_only(top: Path) -> None:
 
 @CASES.case(STILL)
 def creating_touches_the_parent(top: Path) -> None:
-    steps = (
+    steps: Steps = (
         lambda: put(top / "d" / "n"),
         lambda: os.mkdir(top / "d" / "m"),
         lambda: os.symlink("x", top / "d" / "s"),

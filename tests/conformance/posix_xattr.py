@@ -11,7 +11,7 @@ from tests.conformance.check import as_user, eq, fails, opened, read
 from tests.support import tree
 
 CASES = Table()
-GIVEN = {
+GIVEN: tree.Tree = {
     "f": tree.file("data", xattrs={"user.one": b"1", "user.bin": b"\0\xff"}),
     "d/": tree.directory(xattrs={"user.dir": b"yes"}),
     "bare": "x",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,20 +38,21 @@ class Scene:
     theme: str
 
     @property
-    def cases(self) -> Mapping[str, Case] | Mapping[str, UnionCase]:
+    def cases(self) -> dict[str, Case | UnionCase]:
         """The cases of the theme that this scene can run."""
         kind, have = TARGETS[self.target].kind, abilities(self.target)
         place, _, on_fs = self.placement.partition("@")
         if on_fs:
             have |= {"disk"}
-        table: Mapping[str, Case | UnionCase] = {**POSIX, **UNIONS}[self.theme]
+        table: dict[str, Case | UnionCase] = {}
+        table.update(POSIX[self.theme] if self.theme in POSIX else UNIONS[self.theme])
         return {
             name: case
             for name, case in table.items()
             if case.needs <= have | {f"kind:{kind}"}
             and place in case.placements
             and (not on_fs or case.everywhere)
-        }  # type: ignore[return-value]
+        }
 
 
 def abilities(target: str) -> frozenset[str]:
@@ -64,7 +65,13 @@ def scenes(target: str, *, unions: bool) -> Iterator[Scene]:
     """Yield the scenes of a target in the order of the table."""
     themes = UNIONS if unions else POSIX
     native = TARGETS[target].kind == "native"
-    places = ("layers",) if unions else ("mixed", "upper-only", "all-lower") if target in THOROUGH else PLACEMENTS[1:]
+    places = (
+        ("layers",)
+        if unions
+        else ("mixed", "upper-only", "all-lower")
+        if target in THOROUGH
+        else PLACEMENTS[1:]
+    )
     if unions and native:
         return
     if native:
@@ -160,7 +167,7 @@ class Stage:
         agent.call(run_union, scene.theme, name, union)
 
 
-def raise_scene(scene: Scene, top: Path, dialect: str, native: bool) -> Layers:  # noqa: FBT001 -- goes by pickle
+def raise_scene(scene: Scene, top: Path, dialect: str, native: bool) -> Layers:
     """Write the layers of all cases of a scene; on a native target, what they show."""
     lowers: list[dict[bytes, Entry]] = [{} for _ in range(LOWERS)]
     upper: dict[bytes, Entry] = {}

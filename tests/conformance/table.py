@@ -1,10 +1,10 @@
-"""Print the conformance table: cases × targets.
+"""Print the conformance table: cases by targets.
 
     python -m tests.conformance.table [pytest options]     run the suite and print the table
     pytest tests/conformance --conformance-table FILE      run the suite and write the table
 
 A cell sums up the placements and file systems of a case: `✓` all pass, `✗` one fails, `d` differs
-as docs/conformance.md says, `–` not had on this machine, blank where it does not apply.
+as docs/conformance.md says, `-` not had on this machine, blank where it does not apply.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_MARKS = {"failed": "✗", "deviates": "d", "passed": "✓", "skipped": "–"}  # worst first
+_MARKS = {"failed": "✗", "deviates": "d", "passed": "✓", "skipped": "-"}  # worst first
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,8 @@ def parse(nodeid: str, outcome: str, text: str) -> Result | None:
         return None
     parts = cell.split("/")
     if len(parts) == 4:
-        return Result(*parts, outcome, text)
+        target, placement, theme, case = parts
+        return Result(target, placement, theme, case, outcome, text)
     if "test_stacks" in where:
         target = _longest_target(cell)
         case = where.rpartition("::test_")[2] + cell.removeprefix(target).replace("-", " ", 1)
@@ -90,7 +91,14 @@ def main(arguments: list[str]) -> int:
     """Run the suite and print its table."""
     with tempfile.TemporaryDirectory() as top:
         out = Path(top) / "table.md"
-        argv = [sys.executable, "-m", "pytest", "-q", str(Path(__file__).parent), f"--conformance-table={out}"]
+        argv = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            str(Path(__file__).parent),
+            f"--conformance-table={out}",
+        ]
         status = subprocess.run([*argv, *arguments], stdout=sys.stderr, check=False).returncode
         if out.exists():
             sys.stdout.write(out.read_text())

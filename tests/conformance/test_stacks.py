@@ -44,7 +44,9 @@ class Bench:
         return self.top / name
 
     @contextlib.contextmanager
-    def mount(self, layers: Layers, *options: str, at: Path | None = None, cwd: Path | None = None) -> Iterator[Mounted]:
+    def mount(
+        self, layers: Layers, *options: str, at: Path | None = None, cwd: Path | None = None
+    ) -> Iterator[Mounted]:
         """Mount the layers."""
         self._mounts += 1
         where = at or self.made(f"merged{self._mounts}")
@@ -260,7 +262,10 @@ def _refuse(top: Path) -> None:
 @pytest.mark.parametrize("target", ALL)
 def test_mount_without_upper_is_read_only(bench: Bench) -> None:
     """Every change is EROFS, reading is not."""
-    lower: list[tree.Spec] = [{"f": "top", "d/x": "1"}, {"f": "bottom", "d/y": "2", "gone/": tree.directory()}]
+    lower: list[tree.Spec] = [
+        {"f": "top", "d/x": "1"},
+        {"f": "bottom", "d/y": "2", "gone/": tree.directory()},
+    ]
     with bench.mount(bench.tree(lower=lower)) as union:
         bench.call(_refuse, union.path)
 

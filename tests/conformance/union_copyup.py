@@ -17,8 +17,8 @@ from tests.support.dump import assert_on
 CASES = UnionTable()
 MIB = 1 << 20
 OLD = 1_000_000_000_123_456_789
-BIG = {"f": tree.file(pattern(4 * MIB), mode=0o640, mtime_ns=OLD, xattrs={"user.k": b"v"})}
-DEEP = {
+BIG: tree.Tree = {"f": tree.file(pattern(4 * MIB), mode=0o640, mtime_ns=OLD, xattrs={"user.k": b"v"})}
+DEEP: tree.Tree = {
     "a/": tree.directory(mode=0o750, mtime_ns=OLD, xattrs={"user.a": b"1"}),
     "a/b/": tree.directory(mode=0o711, mtime_ns=OLD),
     "a/b/f": tree.file("x", mode=0o604, mtime_ns=OLD),
@@ -116,12 +116,14 @@ def rename_copies_no_data(union: Union) -> None:
 @CASES.case([BIG], everywhere=True)
 def metadata_copy_is_completed_by_a_write(union: Union) -> None:
     os.chmod(union.top / "f", 0o600)
-    with opened(union.top / "f", os.O_RDONLY) as early:
-        with opened(union.top / "f", os.O_RDWR) as fd:
-            os.pwrite(fd, b"new", 2 * MIB)
-            eq(os.pread(early, 3, 2 * MIB), b"new")
+    with opened(union.top / "f", os.O_RDONLY) as early, opened(union.top / "f", os.O_RDWR) as fd:
+        os.pwrite(fd, b"new", 2 * MIB)
+        eq(os.pread(early, 3, 2 * MIB), b"new")
     _has_data(union, "f")
-    eq((mode_of(union.top / "f"), read(union.top / "f")[2 * MIB + 3 :]), (0o600, pattern(4 * MIB)[2 * MIB + 3 :]))
+    eq(
+        (mode_of(union.top / "f"), read(union.top / "f")[2 * MIB + 3 :]),
+        (0o600, pattern(4 * MIB)[2 * MIB + 3 :]),
+    )
 
 
 @CASES.case([BIG])
@@ -164,7 +166,7 @@ def parents_come_up_exact(union: Union) -> None:
     eq(os.lstat(union.upper / "a" / "b" / "f").st_mtime_ns, OLD)
 
 
-OWNED = {
+OWNED: tree.Tree = {
     "f": tree.file("x", mode=0o4755, uid=1000, gid=2000, xattrs={"user.k": b"v"}),
     "d/": tree.directory(mode=0o3775, uid=1000, gid=2000),
     "s": tree.file("acl", mode=0o640, xattrs={ACCESS: named(1000, 6)}),
@@ -184,7 +186,7 @@ def owner_mode_and_acl_come_up(union: Union) -> None:
     eq(os.getxattr(union.upper / "f", "user.k"), b"v")
 
 
-SPECIAL = {"l": tree.symlink("target"), "p": tree.fifo(mode=0o620), "q": tree.sock(mode=0o711)}
+SPECIAL: tree.Tree = {"l": tree.symlink("target"), "p": tree.fifo(mode=0o620), "q": tree.sock(mode=0o711)}
 
 
 @CASES.case([SPECIAL])
@@ -215,7 +217,7 @@ def holes_stay_holes(union: Union) -> None:
         eq((os.pread(fd, 5, 0), os.pread(fd, 6, 32 * MIB)), (b"Start", b"middle"))
 
 
-LINKED = {"a": "content", "b": tree.hardlink("a"), "c": tree.hardlink("a")}
+LINKED: tree.Tree = {"a": "content", "b": tree.hardlink("a"), "c": tree.hardlink("a")}
 
 
 @CASES.case([LINKED])

@@ -13,7 +13,7 @@ from tests.support import tree
 from tests.support.dump import assert_on
 
 CASES = UnionTable()
-BELOW = {
+BELOW: tree.Tree = {
     "d/": tree.directory(mode=0o750),
     "d/f": "f",
     "d/in/": tree.directory(),

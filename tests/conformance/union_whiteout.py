@@ -15,7 +15,13 @@ from tests.support.dump import assert_on
 
 CASES = UnionTable()
 OURS = ["kind:lamina"]
-BELOW = {"f": "lower", "d/": tree.directory(), "d/a": "1", "d/sub/": tree.directory(), "d/sub/b": "2"}
+BELOW: tree.Tree = {
+    "f": "lower",
+    "d/": tree.directory(),
+    "d/a": "1",
+    "d/sub/": tree.directory(),
+    "d/sub/b": "2",
+}
 
 
 def overlay_xattr(union: Union, path: Path, name: str) -> bytes | None:
@@ -76,7 +82,9 @@ def directory_with_whiteouts_only_is_empty_and_removable(union: Union) -> None:
     eq(names(union.top), [])
 
 
-@CASES.case([{"x": "1"}], upper={"d/": tree.directory(), "d/gone": tree.whiteout(), "d/sub/": tree.directory()})
+@CASES.case(
+    [{"x": "1"}], upper={"d/": tree.directory(), "d/gone": tree.whiteout(), "d/sub/": tree.directory()}
+)
 def stale_whiteouts_do_not_block_removal(union: Union) -> None:
     eq(names(union.top / "d"), ["sub"])
     os.rmdir(union.top / "d" / "sub")
@@ -117,7 +125,10 @@ def directory_in_place_of_a_lower_file(union: Union) -> None:
     assert_on(union.upper, "f", "whiteout")
 
 
-@CASES.case([{"d/": tree.directory(), "d/top": "t"}, {"d/": tree.directory(), "d/bottom": "b"}], upper={"d/": tree.opaque(), "d/own": "o"})
+@CASES.case(
+    [{"d/": tree.directory(), "d/top": "t"}, {"d/": tree.directory(), "d/bottom": "b"}],
+    upper={"d/": tree.opaque(), "d/own": "o"},
+)
 def opaque_upper_directory_hides_all_lowers(union: Union) -> None:
     eq(names(union.top / "d"), ["own"])
     for name in ("top", "bottom"):
@@ -135,7 +146,12 @@ def opaque_lower_directory_hides_what_is_below_it(union: Union) -> None:
     eq(names(union.top / "d"), ["new", "top"])
 
 
-@CASES.case([{"f": tree.whiteout(), "d/": tree.directory(), "d/x": tree.whiteout()}, {"f": "1", "d/": tree.directory(), "d/x": "2", "d/y": "3"}])
+@CASES.case(
+    [
+        {"f": tree.whiteout(), "d/": tree.directory(), "d/x": tree.whiteout()},
+        {"f": "1", "d/": tree.directory(), "d/x": "2", "d/y": "3"},
+    ]
+)
 def whiteouts_on_a_lower_hide_what_is_below_it(union: Union) -> None:
     eq((names(union.top), names(union.top / "d")), (["d"], ["y"]))
     put(union.top / "f", "new")
@@ -143,14 +159,23 @@ def whiteouts_on_a_lower_hide_what_is_below_it(union: Union) -> None:
     eq((read(union.top / "f"), names(union.top / "d" / "x")), (b"new", []))
 
 
-@CASES.case([{"a": "0", "b": "0", "x": "0"}, {"b": "1", "c": "1", "x": "1"}, {"c": "2", "d": "2", "x": "2"}], upper={"d": "u", "e": "u", "x": "u"})
+@CASES.case(
+    [{"a": "0", "b": "0", "x": "0"}, {"b": "1", "c": "1", "x": "1"}, {"c": "2", "d": "2", "x": "2"}],
+    upper={"d": "u", "e": "u", "x": "u"},
+)
 def merged_listing_has_every_name_once_and_the_topmost(union: Union) -> None:
     eq(names(union.top), ["a", "b", "c", "d", "e", "x"])
     found = {name: read(union.top / name).decode() for name in names(union.top)}
     eq(found, {"a": "0", "b": "0", "c": "1", "d": "u", "e": "u", "x": "u"})
 
 
-@CASES.case([{"x/": tree.directory(), "x/top": "t", "y": "file"}, {"x": "a file between", "y/": tree.directory(), "y/n": "n"}, {"x/": tree.directory(), "x/bottom": "b"}])
+@CASES.case(
+    [
+        {"x/": tree.directory(), "x/top": "t", "y": "file"},
+        {"x": "a file between", "y/": tree.directory(), "y/n": "n"},
+        {"x/": tree.directory(), "x/bottom": "b"},
+    ]
+)
 def other_type_between_layers_ends_the_merge(union: Union) -> None:
     eq(names(union.top / "x"), ["top"])
     eq(read(union.top / "y"), b"file")
@@ -159,7 +184,10 @@ def other_type_between_layers_ends_the_merge(union: Union) -> None:
         os.stat(union.top / "y" / "n")
 
 
-@CASES.case([{"outer/": tree.directory(), "outer/op/": tree.directory(), "outer/op/old": "1", "outer/keep": "k"}], everywhere=True)
+@CASES.case(
+    [{"outer/": tree.directory(), "outer/op/": tree.directory(), "outer/op/old": "1", "outer/keep": "k"}],
+    everywhere=True,
+)
 def opaque_directory_removed_and_made_again_inside_another(union: Union) -> None:
     op = union.top / "outer" / "op"
     for turn in range(3):
@@ -213,7 +241,7 @@ def no_tool_of_the_upper_shows_through(union: Union) -> None:
         assert not stat.S_ISCHR(entry.stat(follow_symlinks=False).st_mode), entry.name
 
 
-XATTR_WHITEOUT = {
+XATTR_WHITEOUT: tree.Tree = {
     "d/": tree.directory(overlay={"opaque": b"x"}),
     "d/a": tree.file("", overlay={"whiteout": b""}),
     "d/c": "c",

@@ -26,7 +26,10 @@ def ensure_user() -> str | None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _known():
             made = subprocess.run(
-                ["useradd", "--create-home", "--shell", "/bin/sh", USER], capture_output=True, text=True, check=False
+                ["useradd", "--create-home", "--shell", "/bin/sh", USER],
+                capture_output=True,
+                text=True,
+                check=False,
             )
             if made.returncode != 0:
                 return f"useradd {USER}: {made.stderr.strip()}"

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-from tests.support.errors import DeadlineExceeded, RemoteFailure, SupportError, Unsupported
+from tests.support.errors import DeadlineExceeded, RemoteFailure, SupportError
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 20.0  # seconds for one call; the slowest case takes about 2
@@ -55,7 +55,7 @@ def _read_exactly(fd: int, size: int) -> bytes:
 
 def _receive(fd: int) -> Any:
     (size,) = _HEAD.unpack(_read_exactly(fd, _HEAD.size))
-    return pickle.loads(_read_exactly(fd, size))  # noqa: S301 -- our own process
+    return pickle.loads(_read_exactly(fd, size))
 
 
 class Agent:
@@ -88,8 +88,7 @@ class Agent:
     def call_within(self, seconds: float, func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run func(*args) in a child of the agent.
 
-        Raises RemoteFailure if it raises, Unsupported if it raises that, DeadlineExceeded
-        (and kills it) if it takes longer.
+        Raises RemoteFailure if it raises, DeadlineExceeded (and kills it) if it takes longer.
         """
         _send(self._requests, (func, args, kwargs))
         child: int = self._reply(GRACE)
@@ -101,8 +100,6 @@ class Agent:
         if outcome == "ok":
             result: T = value
             return result
-        if outcome == "unsupported":
-            raise Unsupported(value)
         text, kind, errno = value
         raise RemoteFailure(text, kind=kind, errno=errno)
 
@@ -182,8 +179,6 @@ def _child(writer: int, func: Callable[..., object], args: Any, kwargs: Any) -> 
     try:
         answer: tuple[str, object] = ("ok", func(*args, **kwargs))
         pickle.dumps(answer)
-    except Unsupported as exc:
-        answer = ("unsupported", str(exc))
     except BaseException as exc:  # noqa: BLE001 -- whatever it is, the other side wants to know
         text = "".join(traceback.format_exception(exc))
         answer = ("error", (text, type(exc).__name__, getattr(exc, "errno", None)))

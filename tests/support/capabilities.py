@@ -77,7 +77,9 @@ def _overlay(prefix: list[str], option: str) -> str | None:
             for path in (top, *(f"{top}/{name}" for name in "luwm")):
                 if os.geteuid() == 0:
                     os.chown(path, *accounts.ids())
-        script = f"cd {top} && mount -t overlay overlay -o {option}lowerdir=l,upperdir=u,workdir=w m && umount m"
+        script = (
+            f"cd {top} && mount -t overlay overlay -o {option}lowerdir=l,upperdir=u,workdir=w m && umount m"
+        )
         reason = _trial([*prefix, "sh", "-c", script])
         shutil.rmtree(top, ignore_errors=True)
         Path(top).mkdir(exist_ok=True)

@@ -129,4 +129,6 @@ def assert_same(actual: str, expected: str) -> None:
     ours, theirs = actual.splitlines(), expected.splitlines()
     extra = [f"+ {line}" for line in ours if line not in theirs]
     lacking = [f"- {line}" for line in theirs if line not in ours]
-    assert ours == theirs, "dumps differ (- expected, + found):\n" + "\n".join([*lacking, *extra] or ["order"])
+    assert ours == theirs, "dumps differ (- expected, + found):\n" + "\n".join(
+        [*lacking, *extra] or ["order"]
+    )

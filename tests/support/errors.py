@@ -7,10 +7,6 @@ class SupportError(RuntimeError):
     """The test bed itself could not be set up or taken down."""
 
 
-class Unsupported(Exception):
-    """Raised inside a case: the file system below the layers lacks what the case is about."""
-
-
 class RemoteFailure(AssertionError):
     """A function failed in an agent's child; str() is the traceback there."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cffi import FFI
 
@@ -15,7 +16,7 @@ AT_FDCWD, AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, AT_SYMLINK_FOLLOW = -100, 0x1000, 
 IN_CREATE, IN_MODIFY, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO = 0x100, 0x2, 0x200, 0x40, 0x80
 MS_SYNC = 4
 
-_ffi = FFI()
+_ffi: Any = FFI()  # what cdef() declares is not known to checkers
 _ffi.cdef(
     """
     int renameat2(int, const char *, int, const char *, unsigned int);
@@ -29,7 +30,9 @@ _ffi.cdef(
     long telldir(void *);
     void seekdir(void *, long);
     void rewinddir(void *);
-    struct dirent { uint64_t d_ino; int64_t d_off; unsigned short d_reclen; unsigned char d_type; char d_name[256]; };
+    struct dirent {
+        uint64_t d_ino; int64_t d_off; unsigned short d_reclen; unsigned char d_type; char d_name[256];
+    };
     struct dirent *readdir(void *);
     struct stamp { int64_t sec; uint32_t nsec; int32_t pad; };
     struct statx_buf {
@@ -57,7 +60,9 @@ def renameat2(old: Path, new: Path, flags: int) -> None:
 
 def link_fd(fd: int, new: Path) -> None:
     """Give an O_TMPFILE file a name."""
-    _check(_libc.linkat(AT_FDCWD, b"/proc/self/fd/%d" % fd, AT_FDCWD, os.fsencode(new), AT_SYMLINK_FOLLOW), new)
+    _check(
+        _libc.linkat(AT_FDCWD, b"/proc/self/fd/%d" % fd, AT_FDCWD, os.fsencode(new), AT_SYMLINK_FOLLOW), new
+    )
 
 
 def fallocate(fd: int, mode: int, offset: int, length: int) -> None:

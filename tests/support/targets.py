@@ -96,7 +96,13 @@ def server_argv(target: Target, layers: Layers, at: Path, options: Sequence[str]
 
 @contextlib.contextmanager
 def mounted(
-    target: Target, layers: Layers, at: Path, realm: Realm, *, options: Sequence[str] = (), cwd: Path | None = None
+    target: Target,
+    layers: Layers,
+    at: Path,
+    realm: Realm,
+    *,
+    options: Sequence[str] = (),
+    cwd: Path | None = None,
 ) -> Iterator[Mounted]:
     """Mount the union at an existing directory of the realm.
 
@@ -130,9 +136,7 @@ def _mount_overlay(
         raise SupportError(f"{target.name}: {done.stderr.strip()}")
 
 
-def _start(
-    argv: list[str], at: Path, realm: Realm, log: Path, cwd: Path | None
-) -> subprocess.Popen[bytes]:
+def _start(argv: list[str], at: Path, realm: Realm, log: Path, cwd: Path | None) -> subprocess.Popen[bytes]:
     server = realm.spawn(argv, log, cwd=cwd)
     if not mounts.wait_until_mounted(at, realm.agent.pid, seconds=START_SECONDS, alive=server):
         status = server.poll()

@@ -16,7 +16,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Name: TypeAlias = str | bytes
 TRUSTED = "trusted.overlay."
@@ -41,7 +41,9 @@ class Entry:
     extents: tuple[tuple[int, bytes], ...] = ()
 
 
-Spec: TypeAlias = Mapping[Name, Entry | str | bytes]
+Tree: TypeAlias = dict[str, Entry | str | bytes]  # a spec that others are made from
+# Keys are Names; Any, since the keys of a Mapping are invariant.
+Spec: TypeAlias = Mapping[Any, Entry | str | bytes]
 LINK = -1  # the kind of hard links
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from tests.support import guard
 from tests.support.errors import SupportError
 
-
 SECONDS = 10
 
 
