@@ -149,20 +149,19 @@ def rename(tree: Tree, source: str, target: str, flags: int) -> bool:
 
 @verb
 def rmtree(tree: Tree, path: str) -> int:
-    """Remove a whole subtree; the number of objects removed."""
-    top = tree.path(path)
-    if not stat.S_ISDIR(os.lstat(top).st_mode):
-        os.unlink(top)
+    """Remove a whole subtree; the number of objects removed.
+
+    In the order of names, so that both sides stop at the same place where something may not go.
+    """
+    return _remove(tree.path(path))
+
+
+def _remove(path: str) -> int:
+    if not stat.S_ISDIR(os.lstat(path).st_mode):
+        os.unlink(path)
         return 1
-    count = 0
-    for folder, folders, files in os.walk(top, topdown=False):
-        for name in sorted(files):
-            os.unlink(f"{folder}/{name}")
-        for name in sorted(folders):
-            child = f"{folder}/{name}"
-            os.unlink(child) if os.path.islink(child) else os.rmdir(child)
-        count += len(files) + len(folders)
-    os.rmdir(top)
+    count = sum(_remove(f"{path}/{name}") for name in sorted(os.listdir(path)))
+    os.rmdir(path)
     return count + 1
 
 
