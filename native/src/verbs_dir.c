@@ -54,8 +54,13 @@ static int give(struct listing *l, struct lam_dent *dent)
 	int rc;
 
 	rc = lam_node_of(l->core, dent, &st, false, &node);
-	if (rc < 0)
+	if (rc == -ENOENT || rc == -ESTALE)
 		return rc;
+	if (rc < 0) { /* a redirect that leads nowhere, say: looking it up fails, its neighbours are listed */
+		info.ino = dent->hash;
+		info.type = dent->type;
+		return l->fill(l->arg, &info);
+	}
 	lam_node_ref(node);
 	info.ino = node->ino;
 	info.type = IFTODT(node->type);
