@@ -13,6 +13,11 @@
 #include <lamina/xattr.h>
 
 #define MAX_REDIRECTS 32 /* redirects inside redirects; each goes to lower layers */
+/*
+ * Places looked at for one name.  Redirects on the way of redirects multiply: a few crafted
+ * layers could ask for more than there is time for.  Enough for 16 components on all layers.
+ */
+#define MAX_STEPS (16u * LAM_MAX_LAYERS)
 
 /* A walk down the layers for one name, which redirects may change on the way. */
 struct walk {
@@ -22,10 +27,11 @@ struct walk {
 	const struct lam_dent *hint; /* layers known to have the name; NULL after a redirect */
 	struct lam_parts owned;	     /* holds 'parents' after an absolute redirect */
 	unsigned int depth;
+	uint32_t *steps; /* left; shared by the walks for one name */
 	char name[LAM_NAME_MAX + 1];
 };
 
-static int walk_path(struct lam_core *core, const char *path, uint32_t min_layer, unsigned int depth,
+static int walk_path(struct lam_core *core, const char *path, uint32_t min_layer, const struct walk *from,
 		     struct lam_parts *out);
 
 void lam_parts_free(struct lam_core *core, struct lam_parts *parts)
@@ -111,7 +117,7 @@ static int walk_redirect(struct lam_core *core, struct walk *walk, const char *v
 	base = strrchr(value, '/') + 1;
 	snprintf(walk->name, sizeof(walk->name), "%s", base);
 	snprintf(prefix, sizeof(prefix), "%.*s", (int)(base - value), value);
-	rc = walk_path(core, prefix, above + 1, walk->depth + 1, &parts);
+	rc = walk_path(core, prefix, above + 1, walk, &parts);
 	if (rc < 0)
 		return rc;
 	lam_parts_free(core, &walk->owned);
@@ -153,6 +159,10 @@ static int walk_step(struct lam_core *core, struct walk *walk, struct lam_ldir *
 {
 	int rc;
 
+	if ((*walk->steps)-- == 0) {
+		*walk->steps = 0;
+		return -ELOOP;
+	}
 	*parent = walk->parents[walk->at++];
 	if (!hinted(walk, *parent))
 		return STEP_MISS;
@@ -217,8 +227,8 @@ static int walk_dirs(struct lam_core *core, struct walk *walk, struct lam_parts 
 	return rc < 0 ? rc : 0;
 }
 
-/* The parts of the directory at the absolute 'path', on layers from 'min_layer' down. */
-static int walk_path(struct lam_core *core, const char *path, uint32_t min_layer, unsigned int depth,
+/* The parts of the directory at the absolute 'path', on layers from 'min_layer' down, for the walk 'from'. */
+static int walk_path(struct lam_core *core, const char *path, uint32_t min_layer, const struct walk *from,
 		     struct lam_parts *out)
 {
 	struct lam_parts parts = {0};
@@ -229,7 +239,8 @@ static int walk_path(struct lam_core *core, const char *path, uint32_t min_layer
 			rc = parts_add(core, &parts, lam_ldir_get(core->root->d.parts[i]));
 	while (rc == 0 && *path) {
 		const char *end;
-		struct walk walk = {.parents = parts.list, .nparents = parts.count, .depth = depth};
+		struct walk walk = {
+			.parents = parts.list, .nparents = parts.count, .depth = from->depth + 1, .steps = from->steps};
 		struct lam_parts next = {0};
 
 		path += *path == '/';
@@ -251,7 +262,9 @@ static int walk_path(struct lam_core *core, const char *path, uint32_t min_layer
 
 int lam_resolve_dir(struct lam_core *core, const struct lam_dent *dent, struct lam_parts *out)
 {
-	struct walk walk = {.parents = dent->dir->d.parts, .nparents = dent->dir->d.nparts, .hint = dent};
+	uint32_t steps = MAX_STEPS;
+	struct walk walk = {
+		.parents = dent->dir->d.parts, .nparents = dent->dir->d.nparts, .hint = dent, .steps = &steps};
 	int rc;
 
 	*out = (struct lam_parts){0};
@@ -294,7 +307,8 @@ static int find_data(struct lam_core *core, struct walk *walk, const char *redir
 int lam_resolve_data(struct lam_core *core, const struct lam_node *parent, const char *name, uint32_t above,
 		     const char *redirect, struct lam_place *place)
 {
-	struct walk walk = {.parents = parent->d.parts, .nparents = parent->d.nparts};
+	uint32_t steps = MAX_STEPS;
+	struct walk walk = {.parents = parent->d.parts, .nparents = parent->d.nparts, .steps = &steps};
 	int rc;
 
 	while (walk.at < walk.nparents && walk.parents[walk.at]->layer->index <= above)
