@@ -155,6 +155,7 @@ static int read_marks(struct lam_core *core, struct lam_dent *dent, struct lam_l
 	}
 	if (!(node->flags & LAM_NODE_METACOPY))
 		return 0;
+	lam_place_clear(core, &node->f.lower); /* on a lower, so far: itself, which has no data */
 	rc = node->flags & LAM_NODE_REDIRECT ? lam_redirect_get(core, part, dent->name, redirect) : 0;
 	if (rc == 0)
 		rc = lam_resolve_data(core, dent->dir, dent->name, part->layer->index,
