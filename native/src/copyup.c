@@ -292,6 +292,7 @@ static void settle(struct lam_core *core, struct copy *copy)
 
 	if (copy->metacopy) {
 		node->flags |= LAM_NODE_METACOPY;
+		node->flags &= (uint16_t)~LAM_NODE_REDIRECT; /* that was the lower's; the copy is below it by name */
 		core->stats.metacopies++;
 	} else {
 		node->flags &= (uint16_t)~LAM_NODE_METACOPY;
