@@ -34,7 +34,7 @@ static int name_below(struct lam_core *core, struct lam_node *node, const struct
 			name = ".";
 	} else if (node->flags & LAM_NODE_REDIRECT) {
 		upper = node->f.upper.dir;
-		name = node->f.upper.name ? node->f.upper.name : dent->name;
+		name = node->f.upper.name ? node->f.upper.name : node->dent->name;
 	}
 	if (name) {
 		rc = lam_redirect_get(core, upper, name, buf);
@@ -60,7 +60,7 @@ static int path_below(struct lam_core *core, struct lam_node *node, const struct
 			return absolute;
 		length = strlen(part);
 		if (length + 1 > (size_t)(at - buf))
-			return -ENAMETOOLONG;
+			return -EXDEV; /* as for any that is too long to be followed */
 		at -= length;
 		memcpy(at, part, length);
 		if (!absolute)
