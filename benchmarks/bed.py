@@ -1,0 +1,83 @@
+"""Where the uppers lie: a fresh tmpfs for each sample, ext4 and xfs images for a whole run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SECONDS = 60
+IMAGE_GIB = 8
+MAKERS = {"ext4": ["mkfs.ext4", "-q", "-m", "0"], "xfs": ["mkfs.xfs", "-q", "-m", "reflink=1"]}
+
+
+@dataclass(slots=True)
+class Bed:
+    """A directory of our own with the file systems that were asked for below it."""
+
+    top: Path
+    images: dict[str, Path] = field(default_factory=dict)
+
+    def image(self, kind: str) -> Path:
+        """Return the mount point of a loop image with a file system, made at first use."""
+        at = self.images.get(kind)
+        if at is None:
+            at = self.top / kind
+            at.mkdir()
+            file = self.top / f"{kind}.img"
+            with file.open("wb") as stream:
+                stream.truncate(IMAGE_GIB << 30)
+            _run([*MAKERS[kind], str(file)])
+            _run(["mount", "-o", "loop", str(file), str(at)])
+            self.images[kind] = at
+        return at
+
+    @contextlib.contextmanager
+    def upper(self, kind: str) -> Iterator[Path]:
+        """Give a directory for upper, work and mount point on a file system, empty; end with it gone."""
+        if kind == "tmpfs":
+            at = self.top / "upper"
+            at.mkdir(exist_ok=True)
+            _run(["mount", "-t", "tmpfs", "-o", "size=12g,mode=755", "lamina-bench", str(at)])
+        else:
+            at = self.image(kind) / "upper"
+            at.mkdir()
+        try:
+            for name in ("u", "w", "m"):
+                (at / name).mkdir()
+            yield at
+        finally:
+            if kind == "tmpfs":
+                _run(["umount", "-l", str(at)])
+            else:
+                shutil.rmtree(at)
+
+    @staticmethod
+    def used(at: Path) -> int:
+        """Return the bytes that are in use on a directory's file system."""
+        found = os.statvfs(at)
+        return (found.f_blocks - found.f_bfree) * found.f_frsize
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[Bed]:
+    """Make the bed, and remove it with all that it mounted."""
+    # Not on tmpfs: the images would lie in memory.
+    top = Path(tempfile.mkdtemp(prefix="lb-", dir="/var/tmp"))
+    top.chmod(0o755)
+    bed = Bed(top)
+    try:
+        yield bed
+    finally:
+        for at in bed.images.values():
+            _run(["umount", str(at)])
+        shutil.rmtree(top)
+
+
+def _run(argv: list[str]) -> None:
+    subprocess.run(argv, check=True, timeout=SECONDS, stdout=subprocess.DEVNULL)

@@ -1,0 +1,92 @@
+"""Mount a column's union for one sample, the way its users do: a command that returns when it is usable."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import client, server
+from benchmarks.columns import Column
+
+SECONDS = 30
+NAMESPACE = ["unshare", "--user", "--mount", "--propagation=private"]
+DRIVER = Path(sys.executable).with_name("lamina-unionfs")
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """A union that is mounted; 'prefix' goes before the command line of its clients."""
+
+    at: Path
+    prefix: list[str]
+    pid: int | None
+    start_ns: int
+
+
+def missing(column: Column) -> str | None:
+    """Return why a column cannot be had here, or None."""
+    if column.kind == "fuse-overlayfs" and shutil.which("fuse-overlayfs") is None:
+        return "fuse-overlayfs is not installed"
+    if column.kind == "lamina" and not DRIVER.exists():
+        return f"{DRIVER} is not installed"
+    return None
+
+
+def command(column: Column, lowers: Sequence[Path], top: Path) -> list[str]:
+    """Return the command line that mounts a column at m of the directory `top`."""
+    layers = "lowerdir=" + ":".join(map(str, lowers)) + f",upperdir={top}/u,workdir={top}/w"
+    options = ",".join([layers, *column.options])
+    if column.kind == "overlay":
+        return ["mount", "-t", "overlay", "overlay", "-o", options, f"{top}/m"]
+    program = str(DRIVER) if column.kind == "lamina" else "fuse-overlayfs"
+    return [program, "-o", options, f"{top}/m"]
+
+
+@contextlib.contextmanager
+def mounted(column: Column, argv: list[str], at: Path, pin: list[str]) -> Iterator[Union]:
+    """Mount, and unmount when the sample is taken; the server's end is waited for."""
+    with contextlib.ExitStack() as stack:
+        prefix = [*stack.enter_context(_namespace()), *pin] if column.namespace else pin
+        start_ns = client.run([*prefix, str(client.build()), "run", *argv])
+        pid = server.find(str(at)) if column.kind != "overlay" else None
+        try:
+            yield Union(at, prefix, pid, start_ns)
+        finally:
+            _unmount(at, prefix, pid)
+
+
+@contextlib.contextmanager
+def _namespace() -> Iterator[list[str]]:
+    """Hold open a user namespace with all ids and none of the machine's rights; give words to enter it."""
+    words = [*NAMESPACE, "sh", "-c", "echo; exec sleep infinity"]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as holder:
+        try:
+            assert holder.stdout is not None
+            holder.stdout.read(1)
+            for name in ("uid_map", "gid_map"):
+                Path(f"/proc/{holder.pid}/{name}").write_text("0 0 65536\n", encoding="ascii")
+            yield ["nsenter", "--preserve-credentials", "-U", "-m", "-t", str(holder.pid), "--"]
+        finally:
+            holder.kill()
+
+
+def _unmount(at: Path, prefix: list[str], pid: int | None) -> None:
+    for _ in range(10):
+        done = subprocess.run([*prefix, "umount", str(at)], timeout=SECONDS, capture_output=True, check=False)
+        if done.returncode == 0:
+            break
+        time.sleep(0.05)
+    else:
+        subprocess.run([*prefix, "umount", "-l", str(at)], timeout=SECONDS, capture_output=True, check=False)
+    if pid is not None and not server.ended(pid, SECONDS):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        raise RuntimeError(f"the server of {at} did not end")
