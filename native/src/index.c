@@ -44,7 +44,7 @@ static int see_object(struct scan *scan, struct lam_dent *dent, uint8_t type)
 		return 0;
 	}
 	dent->flags |= LAM_DENT_BELOW;
-	if (type == DT_DIR && dent->type == DT_DIR && !dent->closed)
+	if (type == DT_DIR && dent->type == DT_DIR && (!dent->closed || dent->closed == scan->part))
 		return lam_dent_more(dent, (uint16_t)scan->layer->index) < 0 ? -ENOMEM : 0;
 	dent->closed = scan->part;
 	return 0;
