@@ -219,6 +219,21 @@ static int make_node(struct lam_core *core, struct lam_dent *dent, struct lam_ld
 	return 0;
 }
 
+/* 'dent' is a further name of 'node', or the first that is known again after the others went. */
+static int join(struct lam_core *core, struct lam_node *node, struct lam_dent *dent, struct lam_ldir *part)
+{
+	if (node->fd >= 0 && part->layer->upper) {
+		int rc = lam_place_set(core, &node->f.upper, part, NULL);
+
+		if (rc < 0)
+			return rc;
+		lam_close(&node->fd);
+		node->flags &= (uint16_t)~LAM_NODE_DEAD;
+	}
+	lam_node_attach(core, node, dent);
+	return 0;
+}
+
 int lam_node_of(struct lam_core *core, struct lam_dent *dent, struct statx *st, bool asked, struct lam_node **out)
 {
 	struct lam_node *twin = NULL;
@@ -237,7 +252,9 @@ int lam_node_of(struct lam_core *core, struct lam_dent *dent, struct statx *st, 
 			return rc;
 		if (!twin)
 			return make_node(core, dent, part, st, out);
-		lam_node_attach(core, twin, dent);
+		rc = join(core, twin, dent, part);
+		if (rc < 0)
+			return rc;
 	} else if (asked && !(dent->child->flags & LAM_NODE_INDEXED)) {
 		*out = dent->child;
 		return 0;
