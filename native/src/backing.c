@@ -124,22 +124,21 @@ static struct inode *insert(struct lam_backing *b, uint64_t nodeid)
 	return inode;
 }
 
+/*
+ * The alias is needed while the kernel holds it, and while an old handle keeps the first nodeid's
+ * backing file: the kernel may forget a first answer and look up once more before it opens.
+ */
 static void drop_if_idle(struct lam_backing *b, struct inode **at)
 {
 	struct inode *inode = *at;
 
-	if (inode->nopen || inode->aliased)
+	if (inode->nopen || inode->alias_lookups)
 		return;
+	if (inode->aliased)
+		atomic_fetch_sub(&b->aliased, 1);
 	*at = inode->next;
 	free(inode);
 	atomic_fetch_sub(&b->count, 1);
-}
-
-static void unalias(struct lam_backing *b, struct inode **at)
-{
-	(*at)->aliased = false;
-	atomic_fetch_sub(&b->aliased, 1);
-	drop_if_idle(b, at);
 }
 
 uint64_t lam_backing_visible(struct lam_backing *b, uint64_t nodeid)
@@ -162,18 +161,15 @@ void lam_backing_forget(struct lam_backing *b, uint64_t nodeid, uint64_t nlookup
 {
 	struct inode **at;
 
-	if (atomic_load(&b->aliased) == 0)
+	if (!(nodeid & LAM_ALIAS_BIT))
 		return;
 	pthread_mutex_lock(&b->lock);
 	at = find(b, lam_backing_real(nodeid));
-	if (*at && (*at)->aliased) {
+	if (*at) {
 		struct inode *inode = *at;
 
-		if (nodeid & LAM_ALIAS_BIT)
-			inode->alias_lookups -= nlookup < inode->alias_lookups ? nlookup
-									       : inode->alias_lookups;
-		if (inode->alias_lookups == 0)
-			unalias(b, at);
+		inode->alias_lookups -= nlookup < inode->alias_lookups ? nlookup : inode->alias_lookups;
+		drop_if_idle(b, at);
 	}
 	pthread_mutex_unlock(&b->lock);
 }

@@ -9,8 +9,8 @@
  * the next open cannot be served on the same inode.  It is answered ESTALE, and from then on the
  * node is shown to the kernel under a second nodeid, its alias (the highest bit set): the kernel
  * looks the name up again, finds another inode, and opens that.  Old handles keep the lower file
- * and the old inode, as with kernel overlayfs.  When the kernel has forgotten the alias, the
- * first nodeid serves again.
+ * and the old inode, as with kernel overlayfs.  When these are closed and the kernel has forgotten
+ * the alias, the first nodeid serves again.
  *
  * Setuid.  Such files are not passed through: with HANDLE_KILLPRIV_V2 it is the server's part to
  * clear the bits when somebody writes who may not keep them, and it does not see these writes.

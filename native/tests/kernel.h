@@ -8,6 +8,7 @@
 #ifndef LAMINA_TESTS_KERNEL_H
 #define LAMINA_TESTS_KERNEL_H
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,12 +19,12 @@
 #include <lamina/fuse_abi.h>
 #include <lamina/server.h>
 
-#define EXPECT(condition)                                                               \
-	do {                                                                            \
-		if (!(condition)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-			exit(1);                                                        \
-		}                                                                       \
+#define EXPECT(condition)                                                                                 \
+	do {                                                                                              \
+		if (!(condition)) {                                                                       \
+			fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
+			exit(1);                                                                          \
+		}                                                                                         \
 	} while (0)
 
 #define KERNEL_PACKET (160u << 10)
