@@ -89,7 +89,8 @@ void lam_times_restore(struct lam_core *core, struct lam_ldir *dir, const struct
 	lam_at_utimens(core, &at, times->at); /* as far as possible: the copy itself has succeeded */
 }
 
-int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct statx *st, struct lam_temp *temp)
+int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct statx *st, struct lam_temp *temp,
+		  bool touched)
 {
 	struct timespec times[2];
 	int rc = 0;
@@ -107,6 +108,8 @@ int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct s
 	if (rc == 0 && !S_ISLNK(st->stx_mode))
 		rc = lam_temp_chmod(temp, st->stx_mode & 07777);
 	times_of(st, times);
+	if (touched)
+		times[1].tv_nsec = UTIME_NOW;
 	if (rc == 0)
 		rc = lam_temp_utimens(temp, times);
 	return rc;

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/securebits.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -65,7 +67,11 @@ static int copy_maps(struct lam_core *core, const struct lam_config *config)
 	return 0;
 }
 
-/* May this process act as others?  CAP_SETUID and CAP_SETGID in its namespace. */
+/*
+ * May this process act as others?  CAP_SETUID and CAP_SETGID in its namespace.  Doing so must not
+ * cost the other capabilities: the kernel has checked what the requester may do, by groups and
+ * capabilities that are not known here.  Threads made from now on inherit the setting.
+ */
 static bool can_setfsuid(void)
 {
 	unsigned long long caps = 0;
@@ -77,6 +83,7 @@ static bool can_setfsuid(void)
 			break;
 	if (status)
 		fclose(status);
+	prctl(PR_SET_SECUREBITS, prctl(PR_GET_SECUREBITS) | SECBIT_NO_SETUID_FIXUP);
 	return (caps >> 6 & 1) && (caps >> 7 & 1);
 }
 

@@ -176,6 +176,28 @@ bool lam_fh_ino(struct lam_core *core, const struct lam_fh *fh, uint64_t *ino)
 	return true;
 }
 
+int lam_fh_open(const struct lam_fh *fh, int root_fd)
+{
+	union {
+		struct file_handle handle;
+		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} u;
+	int mount_fd, fd;
+
+	if (fh->length <= FB_HEAD || fh->length > LAM_FH_MAX || fh->length - FB_HEAD > MAX_HANDLE_SZ)
+		return -EINVAL;
+	u.handle.handle_bytes = fh->length - FB_HEAD;
+	u.handle.handle_type = fh->bytes[FB_AT_TYPE];
+	memcpy(u.handle.f_handle, fh->bytes + FB_HEAD, u.handle.handle_bytes);
+	mount_fd = lam_openat(root_fd, ".", O_RDONLY | O_DIRECTORY, 0);
+	if (mount_fd < 0)
+		return mount_fd;
+	fd = open_by_handle_at(mount_fd, &u.handle, O_PATH | O_CLOEXEC);
+	fd = fd < 0 ? -errno : fd;
+	lam_close(&mount_fd);
+	return fd;
+}
+
 void lam_fh_name(const struct lam_fh *fh, char *buf)
 {
 	static const char digits[] = "0123456789abcdef";

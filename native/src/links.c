@@ -93,16 +93,35 @@ static int adopt_entry(struct lam_core *core, struct lam_node *node, struct lam_
 	return lam_ident_add(core, node, lam_dev(st), st->stx_ino);
 }
 
-/* The link count of the lower file with the same name, 0 if there is none. */
-static uint32_t nlink_below(struct lam_core *core, const struct lam_node *node)
+/*
+ * The link count of the lower object that an index entry comes from: under the same name if it
+ * is there, else by its handle.  0 if it cannot be found.
+ */
+static uint32_t nlink_below(struct lam_core *core, const struct lam_node *node, const struct lam_fh *fh,
+			    const char *hex)
 {
 	const struct lam_node *dir = node->dent->dir;
+	char found[LAM_INDEX_NAME];
 	struct statx st;
 
 	for (uint32_t i = 0; i < dir->d.nparts; i++)
 		if (!dir->d.parts[i]->layer->upper &&
-		    lam_layer_stat(core, dir->d.parts[i], node->dent->name, &st) == 0)
+		    lam_layer_stat(core, dir->d.parts[i], node->dent->name, &st) == 0 &&
+		    handle_name(core, dir->d.parts[i], node->dent->name, lam_dev(&st), found) == 0 &&
+		    strcmp(found, hex) == 0)
 			return st.stx_nlink;
+	for (uint32_t i = core->nuppers; i < core->nlayers; i++) {
+		int fd = lam_fh_open(fh, core->layers[i].root->fd), rc;
+
+		if (fd == -EPERM)
+			break;
+		if (fd < 0)
+			continue;
+		rc = lam_stat_at(fd, "", &st);
+		lam_close(&fd);
+		if (rc == 0)
+			return st.stx_nlink;
+	}
 	return 0;
 }
 
@@ -140,7 +159,7 @@ int lam_links_adopt(struct lam_core *core, struct lam_node *node, struct lam_ldi
 	layer = index_entry(core, hex, &above);
 	if (!layer || above.stx_ino != st->stx_ino || lam_dev(&above) != lam_dev(st))
 		return 0;
-	return adopt_entry(core, node, layer, hex, st, nlink_below(core, node));
+	return adopt_entry(core, node, layer, hex, st, nlink_below(core, node, &fh, hex));
 }
 
 bool lam_links_indexed(struct lam_core *core, const struct lam_at *lower, const struct lam_layer *layer,
@@ -206,5 +225,9 @@ int lam_links_up(struct lam_core *core, struct lam_node *node, struct lam_ldir *
 	to = lam_ldir_fd(core, dir);
 	if (from < 0 || to < 0)
 		return from < 0 ? from : to;
-	return lam_link_at(from, node->f.upper.name, to, name);
+	rc = lam_link_at(from, node->f.upper.name, to, name);
+	/* From now on relative to the upper: wherever names go, it is at hand.  If this fails, 'L' is still true. */
+	if (rc == 0)
+		lam_links_before(core, node);
+	return rc;
 }

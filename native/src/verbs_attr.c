@@ -104,7 +104,17 @@ int lam_kill_privileges(struct lam_core *core, const struct lam_caller *caller, 
 	return rc < 0 ? rc : kill_privileges(core, caller, node, &at);
 }
 
-static int set_size(struct lam_core *core, struct lam_node *node, uint64_t fh, uint64_t size)
+static int truncate_fd(int fd, const struct lam_setattr *set)
+{
+	struct stat st;
+
+	/* truncate(2) to the same size changes nothing, ftruncate(2) comes with a new mtime anyway. */
+	if (fstat(fd, &st) == 0 && (uint64_t)st.st_size == set->size)
+		return 0;
+	return ftruncate(fd, (off_t)set->size) < 0 ? -errno : 0;
+}
+
+static int set_size(struct lam_core *core, struct lam_node *node, uint64_t fh, const struct lam_setattr *set)
 {
 	struct lam_handle *handle = lam_handle_find(core, fh);
 	struct lam_file *file;
@@ -118,7 +128,7 @@ static int set_size(struct lam_core *core, struct lam_node *node, uint64_t fh, u
 		if (rc < 0)
 			return rc;
 	}
-	rc = ftruncate(file->fd, (off_t)size) < 0 ? -errno : 0;
+	rc = truncate_fd(file->fd, set);
 	lam_file_put(core, file);
 	return rc;
 }
@@ -185,7 +195,7 @@ static int apply(struct lam_core *core, const struct lam_caller *caller, struct 
 	int rc = lam_at_top(core, node, &at);
 
 	if (rc == 0 && set->valid & LAM_SET_SIZE)
-		rc = set_size(core, node, fh, set->size);
+		rc = set_size(core, node, fh, set);
 	/* A change of owner kills by itself; the flag comes with every one, whoever asks. */
 	if (rc == 0 && set->valid & LAM_SET_KILL_SUIDGID && !(set->valid & owner && caller->uid == 0))
 		rc = kill_privileges(core, caller, node, &at);
@@ -204,6 +214,14 @@ static int apply(struct lam_core *core, const struct lam_caller *caller, struct 
 	return rc;
 }
 
+static bool is_empty(struct lam_core *core, struct lam_node *node)
+{
+	struct lam_at at;
+	struct statx st;
+
+	return top_stat(core, node, &at, &st) == 0 && st.stx_size == 0;
+}
+
 int lam_setattr(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,
 		const struct lam_setattr *set, struct lam_attr *attr)
 {
@@ -218,6 +236,8 @@ int lam_setattr(struct lam_core *core, const struct lam_caller *caller, uint64_t
 	rc = lam_may_write(core);
 	if (rc == 0 && set->valid & LAM_SET_SIZE && !S_ISREG(node->type))
 		rc = lam_is_dir(node) ? -EISDIR : -EINVAL;
+	if (rc == 0 && set->valid == LAM_SET_SIZE && set->size == 0 && is_empty(core, node))
+		how = LAM_COPY_DATA; /* nothing changes, not even mtime */
 	if (rc == 0)
 		rc = lam_copyup(core, caller, node, how);
 	if (rc == 0)

@@ -25,12 +25,15 @@ static bool wants_write(uint32_t flags)
 static int open_node(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node, uint32_t flags,
 		     uint64_t *fh)
 {
+	bool emptied = false;
 	struct lam_file *file;
 	int rc = 0;
 
 	if (!S_ISREG(node->type))
 		return lam_is_dir(node) ? -EISDIR : -EINVAL;
 	if (wants_write(flags)) {
+		/* A copy that leaves the data behind is empty already. */
+		emptied = flags & O_TRUNC && (!lam_on_upper(node) || node->flags & LAM_NODE_METACOPY);
 		rc = lam_may_write(core);
 		if (rc == 0)
 			rc = lam_copyup(core, caller, node, flags & O_TRUNC ? LAM_COPY_EMPTY : LAM_COPY_DATA);
@@ -39,7 +42,7 @@ static int open_node(struct lam_core *core, const struct lam_caller *caller, str
 		rc = lam_node_file(core, node, wants_write(flags), &file);
 	if (rc < 0)
 		return rc;
-	if (flags & O_TRUNC && ftruncate(file->fd, 0) < 0)
+	if (flags & O_TRUNC && !emptied && ftruncate(file->fd, 0) < 0)
 		rc = -errno;
 	*fh = rc == 0 ? lam_handle_new(core, node, file) : 0;
 	if (*fh)

@@ -44,6 +44,23 @@ void lam_times_restore(struct lam_core *core, struct lam_ldir *dir, const struct
 /* The part of a directory on the upper 'layer', made (with its parents) if it is not there. */
 int lam_dir_on(struct lam_core *core, struct lam_node *dir, struct lam_layer *layer, struct lam_ldir **out);
 
+/* ---- parts of it (copydir.c, copyfill.c) ---- */
+
+struct lam_temp;
+struct lam_at;
+/* Name the origin 'at' in an xattr of its copy; -EOPNOTSUPP where handles or xattrs are not to be had. */
+int lam_set_origin(struct lam_core *core, const struct lam_at *at, const struct statx *st, struct lam_temp *temp);
+/* Does a copy of 'bytes' take long enough to be made without the lock, by a thread that may wait? */
+bool lam_copy_takes_long(const struct lam_core *core, const struct lam_layer *layer, uint64_t bytes);
+/*
+ * Copy the data of 'node' into the descriptor 'to', without the lock if it takes long.  Whoever
+ * else wants the node copied waits for LAM_NODE_COPYING to go.
+ */
+int lam_copy_contents(struct lam_core *core, struct lam_node *node, const struct lam_layer *layer, int to,
+		      uint64_t size, const struct statx *st);
+/* Bring data into a metadata-only copy in place; until its mark goes, readers use the lower. */
+int lam_metacopy_fill(struct lam_core *core, struct lam_node *node, enum lam_copy how);
+
 /* ---- objects in the making (temp.c) ---- */
 
 struct lam_temp {
@@ -81,8 +98,11 @@ int lam_remove_entries(int fd, const char *keep, unsigned int depth);
 /* Copy 'size' bytes with their holes from 'from' to the empty file 'to': reflink, copy_file_range, read and write. */
 int lam_copy_data(int from, int to, uint64_t size, bool sparse);
 
-struct lam_at;
-/* Give 'temp' the owner, mode, xattrs and times of the object 'at', whose attributes are 'st'. */
-int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct statx *st, struct lam_temp *temp);
+/*
+ * Give 'temp' the owner, xattrs, mode and times of the object 'at', whose attributes are 'st';
+ * 'touched': its contents changed, mtime is now.
+ */
+int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct statx *st, struct lam_temp *temp,
+		  bool touched);
 
 #endif

@@ -31,6 +31,8 @@ void lam_fsid_learn(struct lam_core *core, int root_fd, uint64_t dev);
 int lam_fh_encode(struct lam_core *core, int dirfd, const char *name, uint64_t dev, struct lam_fh *fh);
 /* The inode number that an origin xattr stands for; false if its form is unknown. */
 bool lam_fh_ino(struct lam_core *core, const struct lam_fh *fh, uint64_t *ino);
+/* An O_PATH descriptor of the object, by a privilege that only real root has; 'root_fd' is on its file system. */
+int lam_fh_open(const struct lam_fh *fh, int root_fd);
 /* The name of a handle in workdir/index: hexadecimal.  'buf' of 2 * LAM_FH_MAX + 1. */
 void lam_fh_name(const struct lam_fh *fh, char *buf);
 
