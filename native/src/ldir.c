@@ -100,22 +100,21 @@ static void remember_fd(struct lam_core *core, struct lam_ldir *dir, int fd)
 		close_fd(core, lam_container(core->dirfds.next, struct lam_ldir, lru));
 }
 
-/* The highest ancestor-or-self of 'dir' that openat2 reaches in one path from 'from', and that path. */
-static struct lam_ldir *reach(struct lam_ldir *dir, char *path, struct lam_ldir **from)
+/* The lowest directory on the way from 'base' down to 'dir' that one openat2 reaches, and the path to it. */
+static struct lam_ldir *reach(struct lam_ldir *dir, const struct lam_ldir *base, char *path)
 {
 	struct lam_ldir *d, *target = dir;
 	size_t length = 0, at;
 
-	for (d = dir; d->fd < 0; d = d->parent) {
+	for (d = dir; d != base; d = d->parent) {
 		length += strlen(d->name) + 1;
 		while (length > REOPEN_MAX) { /* too deep: stop at an ancestor first */
 			length -= strlen(target->name) + 1;
 			target = target->parent;
 		}
 	}
-	*from = d;
 	at = length;
-	for (d = target; d->fd < 0; d = d->parent) {
+	for (d = target; d != base; d = d->parent) {
 		size_t n = strlen(d->name);
 
 		path[--at] = d == target ? '\0' : '/';
@@ -125,23 +124,43 @@ static struct lam_ldir *reach(struct lam_ldir *dir, char *path, struct lam_ldir 
 	return target;
 }
 
+/*
+ * Open 'dir' from its nearest open ancestor.  Descriptors on a long way are not kept: callers
+ * count on the cache closing nothing for some calls (LAM_LDIR_SAFE), however deep one goes.
+ */
+static int reopen(struct lam_ldir *dir)
+{
+	struct lam_ldir *base = dir, *target;
+	int from, fd, step = -1;
+
+	while (base->fd < 0)
+		base = base->parent;
+	from = base->fd;
+	do {
+		char path[REOPEN_MAX + 1];
+
+		target = reach(dir, base, path);
+		fd = lam_openat_beneath(from, path, OPEN_DIR);
+		if (fd == -ENOSYS) { /* before Linux 5.6: one component at a time, still without links */
+			for (target = dir; target->parent != base; target = target->parent)
+				continue;
+			fd = lam_openat(from, target->name, OPEN_DIR, 0);
+		}
+		lam_close(&step);
+		from = step = fd;
+		base = target;
+	} while (fd >= 0 && target != dir);
+	return fd;
+}
+
 int lam_ldir_fd(struct lam_core *core, struct lam_ldir *dir)
 {
-	while (dir->fd < 0) {
-		char path[REOPEN_MAX + 1];
-		struct lam_ldir *from, *target;
-		int fd;
+	if (dir->fd < 0) {
+		int fd = reopen(dir);
 
-		target = reach(dir, path, &from);
-		fd = lam_openat_beneath(from->fd, path, OPEN_DIR);
-		if (fd == -ENOSYS) { /* before Linux 5.6: one component at a time, still without links */
-			for (target = dir; target->parent != from; target = target->parent)
-				continue;
-			fd = lam_openat(from->fd, target->name, OPEN_DIR, 0);
-		}
 		if (fd < 0)
 			return fd;
-		remember_fd(core, target, fd);
+		remember_fd(core, dir, fd);
 	}
 	if (dir->parent)
 		lam_list_move_tail(&core->dirfds, &dir->lru);
