@@ -26,18 +26,25 @@ int lam_hold(struct lam_core *core, struct lam_dent *dent)
 {
 	struct lam_node *node = dent->child;
 	struct lam_place *upper = &node->f.upper;
+	bool known;
 	int fd, rc;
 
+	/* Besides the kernel, a verb of another thread may know it: the caller's own reference is one. */
+	known = node->nlookup > 0 || node->refs > 1;
 	if (lam_is_dir(node)) {
-		if (node->fd >= 0 || !lam_upper_dir(node) || node->nlookup == 0)
+		if (node->fd >= 0 || !lam_upper_dir(node) || !known)
 			return 0;
 		fd = lam_ldir_fd(core, node->d.parts[0]);
 		node->fd = fd < 0 ? fd : lam_openat(fd, ".", O_PATH | O_DIRECTORY, 0);
 		return node->fd < 0 ? node->fd : 0;
 	}
 	rc = lam_place_pin(node, &node->f.lower);
-	if (rc < 0 || node->fd >= 0 || !upper->dir || node->flags & LAM_NODE_INDEXED || node->nlookup == 0)
+	if (rc < 0 || node->fd >= 0 || !upper->dir || node->flags & LAM_NODE_INDEXED)
 		return rc;
+	if (!upper->dir->layer->upper) /* a metadata-only copy on a lower stays; a descriptor is for what may be written */
+		return lam_place_pin(node, upper);
+	if (!known)
+		return 0;
 	if (dent->alias || node->dent != dent) /* another name keeps it */
 		return 0;
 	fd = lam_ldir_fd(core, upper->dir);
