@@ -45,6 +45,7 @@ const char *lam_private_name(const struct lam_core *core, const char *suffix, ch
 int lam_xattr_names(struct lam_core *core, struct lam_ldir *dir, const char *name, struct lam_xattr_names *names)
 {
 	ssize_t length;
+	size_t room;
 
 	names->list = names->buffer;
 	length = lam_layer_listxattr(core, dir, name, names->buffer, sizeof(names->buffer));
@@ -53,10 +54,11 @@ int lam_xattr_names(struct lam_core *core, struct lam_ldir *dir, const char *nam
 		length = lam_layer_listxattr(core, dir, name, NULL, 0);
 		if (length < 0)
 			break;
-		names->list = malloc((size_t)length + 1);
+		room = (size_t)length + 256; /* never 0, which would ask for the length again */
+		names->list = malloc(room);
 		if (!names->list)
 			return -ENOMEM;
-		length = lam_layer_listxattr(core, dir, name, names->list, (size_t)length);
+		length = lam_layer_listxattr(core, dir, name, names->list, room);
 	}
 	if (length < 0) {
 		lam_xattr_names_free(names);
