@@ -235,6 +235,8 @@ static int make_named(struct lam_core *core, struct lam_node *parent, const char
 	if (dent && !(dent->flags & LAM_DENT_WHITEOUT))
 		return -EEXIST;
 	rc = lam_choose_upper(core, parent, &dir);
+	if (rc == 0 && dent && dent->first < dir->layer->index) /* below its whiteout it would not be seen */
+		rc = lam_dir_on(core, parent, &core->layers[dent->first], &dir);
 	if (rc == 0)
 		rc = make_in(core, dir, name, make, dent);
 	if (rc < 0)
