@@ -55,7 +55,7 @@ def mounted(column: Column, argv: list[str], at: Path, pin: list[str]) -> Iterat
     """Mount, and unmount when the sample is taken; the server's end is waited for."""
     with contextlib.ExitStack() as stack:
         prefix = [*stack.enter_context(_namespace()), *pin] if column.namespace else pin
-        start_ns = client.run([*prefix, str(client.build()), "run", *argv])
+        start_ns = client.run([*prefix, str(client.build()), "run", *argv]).ns
         pid = server.find(str(at)) if column.kind != "overlay" else None
         try:
             yield Union(at, prefix, pid, start_ns)

@@ -20,10 +20,14 @@ ATTEMPTS = 2
 
 @dataclass(slots=True)
 class Cell:
-    """All samples of one row in one column at one placement."""
+    """All samples of one row in one column at one placement.
+
+    'server_ms' and 'client_ms' are processor time: what others on the machine do hardly shows in it.
+    """
 
     values: list[float] = field(default_factory=list)
     server_ms: list[float] = field(default_factory=list)
+    client_ms: list[float] = field(default_factory=list)
     upper_bytes: int = 0
     requests: dict[str, int] = field(default_factory=dict)
     trouble: str = ""
@@ -108,19 +112,19 @@ def _take(cell: Cell, row: Row, column: Column, bed: Bed, *, pin: list[str], cou
             cell.requests = server.difference(server.requests(union.at), before)
             return
         used, busy = bed.used(top), server.cpu_ns(union.pid) if union.pid else 0
-        value = _value(row, lowers, union)
-        if union.pid:
+        spent = client.run(_words(row.work, lowers, union.at, union.prefix)) if row.work else None
+        if spent and union.pid:
             cell.server_ms.append((server.cpu_ns(union.pid) - busy) / 1e6)
+        if spent:
+            cell.client_ms.append(spent.cpu_ns / 1e6)
         cell.upper_bytes = max(0, bed.used(top) - used)
-        cell.values.append(value)
+        cell.values.append(spent.ns / 1e6 if spent else _of_mount(row, union))
 
 
-def _value(row: Row, lowers: Sequence[Path], union: mounting.Union) -> float:
+def _of_mount(row: Row, union: mounting.Union) -> float:
     if row.value == "start":
         return union.start_ns / 1e6
-    if row.value == "memory":
-        return server.resident_kib(union.pid) / 1024 if union.pid else 0.0
-    return client.run(_words(row.work, lowers, union.at, union.prefix)) / 1e6
+    return server.resident_kib(union.pid) / 1024 if union.pid else 0.0
 
 
 def _words(words: Sequence[str], lowers: Sequence[Path], at: Path, prefix: list[str]) -> list[str]:

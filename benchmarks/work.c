@@ -3,8 +3,9 @@
  * work - the client of a measurement: does one thing many times and says how long it took
  *
  * Theory.  The client's own cost must not drown what is measured, so a row is one process that
- * makes plain system calls.  It prints "NANOSECONDS COUNT": the time of the work alone, without
- * its own start, and how many objects it met.  The first failure ends it with status 1.
+ * makes plain system calls.  It prints "NANOSECONDS CPU COUNT": the time of the work alone, without
+ * its own start, the processor time of that (its children's too), and how many objects it met.
+ * The first failure ends it with status 1.
  */
 #include <dirent.h>
 #include <err.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -30,6 +32,20 @@ static uint64_t now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* Processor time so far, of ourselves and of children that were waited for. */
+static uint64_t cpu(void)
+{
+	uint64_t total = 0;
+	struct rusage use;
+
+	for (int who = 0; who < 2; who++) {
+		getrusage(who ? RUSAGE_CHILDREN : RUSAGE_SELF, &use);
+		total += (uint64_t)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000000u +
+			 (uint64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) * 1000u;
+	}
+	return total;
 }
 
 static long number(const char *text)
@@ -268,10 +284,13 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++) {
 		if (strcmp(argv[1], COMMANDS[i].name) || argc - 2 < COMMANDS[i].least)
 			continue;
-		uint64_t start = now();
+		uint64_t busy = cpu(), start = now();
 
 		COMMANDS[i].run(argv + 2);
-		printf("%llu %llu\n", (unsigned long long)(now() - start), (unsigned long long)count);
+		start = now() - start;
+		busy = cpu() - busy;
+		printf("%llu %llu %llu\n", (unsigned long long)start, (unsigned long long)busy,
+		       (unsigned long long)count);
 		return 0;
 	}
 	errx(2, "usage: work COMMAND ARGUMENTS");
