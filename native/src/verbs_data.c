@@ -260,7 +260,8 @@ int lam_fallocate(struct lam_core *core, const struct lam_caller *caller, uint64
 		return rc;
 	rc = fallocate(data.fd, mode, (off_t)offset, (off_t)length) < 0 ? -errno : 0;
 	lam_data_put(core, &data);
-	return rc;
+	/* The request does not say whether the caller may keep set-user-ID: take it from all but root. */
+	return rc < 0 || caller->uid == 0 ? rc : kill_after_write(core, caller, nodeid);
 }
 
 int64_t lam_lseek(struct lam_core *core, uint64_t nodeid, uint64_t fh, int64_t offset, int whence)
@@ -298,5 +299,7 @@ ssize_t lam_copy_file_range(struct lam_core *core, const struct lam_caller *call
 		lam_data_put(core, &from);
 	}
 	lam_data_put(core, &to);
+	if (n >= 0 && caller->uid != 0)
+		kill_after_write(core, caller, node_out);
 	return n;
 }
