@@ -14,6 +14,7 @@
 #include <lamina/at.h>
 #include <lamina/copyup.h>
 #include <lamina/layer.h>
+#include <lamina/owner.h>
 #include <lamina/verbs.h>
 #include <lamina/xattr.h>
 
@@ -129,6 +130,11 @@ static void acl_changed(struct lam_node *node, const char *key)
 		part->flags &= ~(uint32_t)(LAM_LDIR_ACL_KNOWN | LAM_LDIR_ACL);
 }
 
+static int drop_sgid(struct lam_core *core, const struct lam_at *at, const struct statx *st)
+{
+	return st->stx_mode & S_ISGID ? lam_at_chmod(core, at, st->stx_mode & 07777 & ~S_ISGID) : 0;
+}
+
 static int change(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node, const char *name,
 		  char key[KEY_MAX], struct lam_at *at)
 {
@@ -160,8 +166,8 @@ int lam_setxattr(struct lam_core *core, const struct lam_caller *caller, uint64_
 		rc = lam_at_setxattr(core, &at, key, value, size, flags);
 	if (rc == 0 && is_acl(key))
 		acl_changed(node, key);
-	if (rc == 0 && kill_sgid && lam_at_stat(core, &at, &st) == 0 && st.stx_mode & S_ISGID)
-		rc = lam_at_chmod(core, &at, st.stx_mode & 07777 & ~S_ISGID);
+	if (rc == 0 && kill_sgid && lam_at_stat(core, &at, &st) == 0)
+		rc = drop_sgid(core, &at, &st);
 	lam_leave(core, node);
 	return rc;
 }
@@ -171,6 +177,7 @@ int lam_removexattr(struct lam_core *core, const struct lam_caller *caller, uint
 	struct lam_node *node;
 	char key[KEY_MAX];
 	struct lam_at at;
+	struct statx st;
 	int rc = lam_enter(core, nodeid, &node);
 
 	if (rc < 0)
@@ -195,6 +202,10 @@ int lam_removexattr(struct lam_core *core, const struct lam_caller *caller, uint
 		rc = lam_at_removexattr(core, &at, key);
 	if (rc == 0 && is_acl(key))
 		acl_changed(node, key);
+	/* Whoever takes an ACL away and is not of the group loses set-group-ID; there is no flag for it. */
+	if (rc == 0 && strcmp(key, "system.posix_acl_access") == 0 && caller->uid != 0 &&
+	    lam_at_stat(core, &at, &st) == 0 && !lam_caller_in_group(caller, lam_gid_out(core, st.stx_gid)))
+		rc = drop_sgid(core, &at, &st);
 	lam_leave(core, node);
 	return rc;
 }
