@@ -48,6 +48,7 @@ int lam_copy_contents(struct lam_core *core, struct lam_node *node, const struct
 		return from;
 	if (slow) {
 		node->flags |= LAM_NODE_COPYING;
+		core->lulls++;
 		pthread_mutex_unlock(&core->lock);
 	}
 	rc = copy_bytes(core, from, to, size, st);

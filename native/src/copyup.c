@@ -265,6 +265,7 @@ int lam_copyup(struct lam_core *core, const struct lam_caller *caller, struct la
 	while (node->flags & LAM_NODE_COPYING) {
 		if (!may_block(caller))
 			return -LAM_EAGAIN;
+		core->lulls++;
 		pthread_cond_wait(&core->copied, &core->lock);
 	}
 	if (lam_on_upper(node) && (how == LAM_COPY_META || !(node->flags & LAM_NODE_METACOPY)))

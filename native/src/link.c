@@ -108,6 +108,8 @@ static int link_to(struct lam_core *core, const struct lam_caller *caller, struc
 		rc = -ENOENT;
 	if (rc == 0)
 		rc = prepare(core, caller, node); /* first: it may release the lock */
+	if (rc == 0 && dir->flags & LAM_NODE_DEAD)
+		rc = -ENOENT;
 	if (rc == 0)
 		rc = lam_name_find(core, dir, name, &dent, st, &asked);
 	if (rc < 0 && rc != -ENOENT)

@@ -117,21 +117,17 @@ static struct lam_layer *layer_of(const struct lam_node *node)
 	return lam_is_dir(node) ? node->d.parts[0]->layer : node->f.upper.dir->layer;
 }
 
-/*
- * Bring both directories and the moving objects to one upper.  Sets '*again' if the lock may
- * have been released.
- */
-static int raise(struct lam_core *core, struct rename *r, bool *again)
+/* Bring both directories and the moving objects to one upper.  It may release the lock (core->lulls). */
+static int raise(struct lam_core *core, struct rename *r)
 {
 	struct lam_node *a = r->from.node, *b = r->flags & RENAME_EXCHANGE ? r->to.node : NULL;
-	bool slow = !(core->flags & LAM_CFG_METACOPY);
+	uint64_t lulls = core->lulls;
 	int rc;
 
-	*again = slow && ((!lam_is_dir(a) && !lam_on_upper(a)) || (b && !lam_is_dir(b) && !lam_on_upper(b)));
 	rc = lam_copyup(core, r->caller, a, LAM_COPY_META);
 	if (rc == 0 && b)
 		rc = lam_copyup(core, r->caller, b, LAM_COPY_META);
-	if (rc < 0 || *again)
+	if (rc < 0 || core->lulls != lulls)
 		return rc;
 	r->layer = layer_of(a);
 	if (b && layer_of(b) != r->layer)
@@ -309,20 +305,25 @@ static int replace(struct lam_core *core, struct rename *r)
 	return rc;
 }
 
+/* Sets '*again' if others may have changed what was looked up. */
 static int rename_once(struct lam_core *core, struct rename *r, bool *again)
 {
+	uint64_t lulls = core->lulls;
 	int rc;
 
 	*again = false;
+	if (r->to.dir->flags & LAM_NODE_DEAD)
+		return -ENOENT;
 	rc = side_find(core, &r->from);
 	if (rc == 0)
 		rc = side_find(core, &r->to);
 	if (rc == 0)
 		rc = check(core, r);
 	if (rc == 0)
-		rc = raise(core, r, again);
+		rc = raise(core, r);
+	*again = core->lulls != lulls && (rc == 0 || rc == -ESTALE);
 	if (rc != 0 || *again)
-		return rc < 0 ? rc : 0;
+		return rc < 0 && !*again ? rc : 0;
 	return r->flags & RENAME_EXCHANGE ? exchange(core, r) : replace(core, r);
 }
 
@@ -347,8 +348,6 @@ int lam_rename(struct lam_core *core, const struct lam_caller *caller, uint64_t 
 	}
 	lam_node_ref(r.to.dir);
 	rc = lam_may_create(core, newname);
-	if (rc == 0 && r.to.dir->flags & LAM_NODE_DEAD)
-		rc = -ENOENT;
 	for (int tries = 0; rc == 0 && again && tries < MAX_TRIES; tries++)
 		rc = rename_once(core, &r, &again);
 	if (rc == 0 && again)

@@ -197,6 +197,7 @@ struct lam_device {
 struct lam_core {
 	pthread_mutex_t lock;
 	pthread_cond_t copied; /* some node lost LAM_NODE_COPYING */
+	uint64_t lulls; /* how often a verb has released the lock on its way: what was found before may be gone */
 	struct lam_layer *layers;
 	uint32_t nlayers;
 	uint32_t nuppers;
