@@ -7,7 +7,7 @@
 #include "stack.h"
 
 #define WIDE 400
-#define DEEP 700
+#define DEEP 1100
 #define LAYERS 600
 #define CACHE 80 /* with max_fds small: 64 directories and 16 files */
 
