@@ -3,6 +3,7 @@
 #include <lamina/verbs.h>
 
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
@@ -10,6 +11,8 @@
 #include <lamina/layer.h>
 #include <lamina/node.h>
 #include <lamina/resolve.h>
+
+#define MANY_NODES 16384 /* less memory than theirs is not worth a system call */
 
 int lam_enter(struct lam_core *core, uint64_t nodeid, struct lam_node **node)
 {
@@ -132,6 +135,17 @@ int lam_lookup(struct lam_core *core, const struct lam_caller *caller, uint64_t 
 	return rc;
 }
 
+/* The kernel has forgotten most of what it knew: so does the allocator. */
+static void give_back(struct lam_core *core)
+{
+	if (core->stats.nodes > core->most_nodes)
+		core->most_nodes = core->stats.nodes;
+	if (core->most_nodes < MANY_NODES || core->stats.nodes > core->most_nodes / 8)
+		return;
+	malloc_trim(0);
+	core->most_nodes = core->stats.nodes;
+}
+
 void lam_forget(struct lam_core *core, uint64_t nodeid, uint64_t nlookup)
 {
 	struct lam_node *node;
@@ -140,5 +154,6 @@ void lam_forget(struct lam_core *core, uint64_t nodeid, uint64_t nlookup)
 	node = lam_node_find(core, nodeid);
 	if (node && node != core->root)
 		lam_node_forget(core, node, nlookup);
+	give_back(core);
 	pthread_mutex_unlock(&core->lock);
 }

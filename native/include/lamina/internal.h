@@ -222,6 +222,7 @@ struct lam_core {
 	uint32_t nfree;
 	uint32_t cap_slots;
 	uint32_t generation;
+	uint64_t most_nodes; /* since memory was last given back */
 	struct lam_node *root;
 
 	struct lam_ident **idents;
