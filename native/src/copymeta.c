@@ -56,7 +56,7 @@ static int copy_xattrs(struct lam_core *core, const struct lam_at *at, struct la
 	const char *key = NULL;
 	int rc;
 
-	rc = lam_xattr_names(core, at->dir, at->name, &names);
+	rc = lam_xattr_names_at(core, at, &names);
 	if (rc < 0)
 		return rc == -EOPNOTSUPP ? 0 : rc;
 	while (rc == 0 && (key = lam_xattr_next(&names, key)))

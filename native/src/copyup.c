@@ -146,6 +146,8 @@ static int publish_indexed(struct lam_core *core, struct copy *copy, struct lam_
 		return rc;
 	node->nlink = node->f.below = copy->st.stx_nlink;
 	node->flags |= LAM_NODE_INDEXED;
+	if (copy->metacopy) /* also if it gets no further */
+		node->flags |= LAM_NODE_METACOPY;
 	return lam_links_up(core, node, dir, node->dent->name);
 }
 

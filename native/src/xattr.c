@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <lamina/at.h>
 #include <lamina/layer.h>
 #include <lamina/sys.h>
 
@@ -44,21 +45,26 @@ const char *lam_private_name(const struct lam_core *core, const char *suffix, ch
 
 int lam_xattr_names(struct lam_core *core, struct lam_ldir *dir, const char *name, struct lam_xattr_names *names)
 {
+	return lam_xattr_names_at(core, &(const struct lam_at){.dir = dir, .name = name, .fd = -1}, names);
+}
+
+int lam_xattr_names_at(struct lam_core *core, const struct lam_at *at, struct lam_xattr_names *names)
+{
 	ssize_t length;
 	size_t room;
 
 	names->list = names->buffer;
-	length = lam_layer_listxattr(core, dir, name, names->buffer, sizeof(names->buffer));
+	length = lam_at_listxattr(core, at, names->buffer, sizeof(names->buffer));
 	for (int tries = 0; length == -ERANGE && tries < 8; tries++) { /* the list may grow meanwhile */
 		lam_xattr_names_free(names);
-		length = lam_layer_listxattr(core, dir, name, NULL, 0);
+		length = lam_at_listxattr(core, at, NULL, 0);
 		if (length < 0)
 			break;
 		room = (size_t)length + 256; /* never 0, which would ask for the length again */
 		names->list = malloc(room);
 		if (!names->list)
 			return -ENOMEM;
-		length = lam_layer_listxattr(core, dir, name, names->list, room);
+		length = lam_at_listxattr(core, at, names->list, room);
 	}
 	if (length < 0) {
 		lam_xattr_names_free(names);

@@ -42,6 +42,8 @@ struct lam_xattr_names {
 
 /* All names on (dir, name).  On success the caller ends with lam_xattr_names_free(). */
 int lam_xattr_names(struct lam_core *core, struct lam_ldir *dir, const char *name, struct lam_xattr_names *names);
+struct lam_at;
+int lam_xattr_names_at(struct lam_core *core, const struct lam_at *at, struct lam_xattr_names *names);
 /* The name behind 'key' (NULL: the first), NULL at the end. */
 const char *lam_xattr_next(const struct lam_xattr_names *names, const char *key);
 void lam_xattr_names_free(struct lam_xattr_names *names);
