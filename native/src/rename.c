@@ -117,6 +117,18 @@ static struct lam_layer *layer_of(const struct lam_node *node)
 	return lam_is_dir(node) ? node->d.parts[0]->layer : node->f.upper.dir->layer;
 }
 
+/* A metadata-only copy that moves needs a way down to its data; where that is too long, it gets the data. */
+static int keep_data(struct lam_core *core, struct rename *r, struct side *side)
+{
+	struct lam_node *node = side->node;
+	int rc;
+
+	if (lam_is_dir(node) || !(node->flags & LAM_NODE_METACOPY))
+		return 0;
+	rc = lam_redirect_before_rename(core, node, side->dent, r->from.dir == r->to.dir);
+	return rc == -EXDEV ? lam_copyup(core, r->caller, node, LAM_COPY_DATA) : rc;
+}
+
 /* Bring both directories and the moving objects to one upper.  It may release the lock (core->lulls). */
 static int raise(struct lam_core *core, struct rename *r)
 {
@@ -142,6 +154,10 @@ static int raise(struct lam_core *core, struct rename *r)
 		rc = lam_name_up(core, r->caller, r->from.dir, r->from.name, a);
 	if (rc == 0 && r->to.node)
 		rc = lam_name_up(core, r->caller, r->to.dir, r->to.name, r->to.node);
+	if (rc == 0 && core->lulls == lulls)
+		rc = keep_data(core, r, &r->from);
+	if (rc == 0 && b && core->lulls == lulls)
+		rc = keep_data(core, r, &r->to);
 	return rc;
 }
 
@@ -153,13 +169,8 @@ static int mark(struct lam_core *core, struct rename *r, struct side *from, stru
 	struct lam_ldir *part;
 	int fd, rc = 0;
 
-	if (!lam_is_dir(node)) {
-		if (node->flags & LAM_NODE_METACOPY)
-			rc = lam_redirect_before_rename(core, node, from->dent, same_dir);
-		if (rc == 0 && node->flags & LAM_NODE_ORIGIN)
-			rc = lam_mark_impure(core, to->part);
-		return rc;
-	}
+	if (!lam_is_dir(node))
+		return node->flags & LAM_NODE_ORIGIN ? lam_mark_impure(core, to->part) : 0;
 	part = node->d.parts[0];
 	if (has_lower(node)) {
 		rc = lam_redirect_before_rename(core, node, from->dent, same_dir);
