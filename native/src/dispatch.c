@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "amend.h"
 #include "backing.h"
 #include "channel.h"
 #include "dispatch.h"
@@ -144,6 +145,8 @@ static bool is_for_slow(const struct lam_req *req, const struct lam_op *op)
 	if ((op->flags & LAM_OP_CONTROL) && asks_control(req))
 		return lam_slow_fits(slow, req);
 	if (!(req->srv->forward & BIT(req->head->opcode)) || !lam_slow_fits(slow, req))
+		return false;
+	if (lam_amend_must_stay(req))
 		return false;
 	return !(op->flags & LAM_OP_HANDLE) || !lam_slow_owns_handle(slow, *(const uint64_t *)req->in);
 }

@@ -169,7 +169,8 @@ static bool may_have_marks(struct lam_core *core, const struct lam_node *dir, st
 {
 	if (part->layer->upper && dir->d.nparts > 1)
 		return true;
-	return (part->layer->upper || dir->d.parts[dir->d.nparts - 1] != part) && lam_ldir_marks(core, part) == 0 &&
+	/* By redirect the data may be below even where the directory itself has no part. */
+	return part->layer->index + 1 < core->nlayers && lam_ldir_marks(core, part) == 0 &&
 	       part->flags & LAM_LDIR_IMPURE;
 }
 

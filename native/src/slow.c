@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "amend.h"
 #include "channel.h"
 #include "pool.h"
 #include "slow.h"
@@ -37,6 +38,8 @@ struct lam_slow {
 	pthread_mutex_t lock;	     /* order of packets, and what follows */
 	bool wanted;		     /* INIT is on its way */
 	struct lam_u64set under_way; /* unique */
+	struct lam_u64set entries;   /* of these, whose replies have one of amend.h's shapes */
+	struct lam_u64set listings;
 	struct lam_u64set handles;
 	struct lam_buf *buf; /* the relay's */
 };
@@ -100,6 +103,8 @@ void lam_slow_free(struct lam_slow *slow)
 	close(slow->fd);
 	lam_buf_free(slow->buf);
 	lam_u64set_clear(&slow->under_way);
+	lam_u64set_clear(&slow->entries);
+	lam_u64set_clear(&slow->listings);
 	lam_u64set_clear(&slow->handles);
 	pthread_mutex_destroy(&slow->lock);
 	free(slow);
@@ -192,6 +197,34 @@ static int send_request(struct lam_slow *slow, const struct lam_req *req)
 	return send_packet(slow, iov, 3);
 }
 
+/* Called locked. */
+static int remember(struct lam_slow *slow, const struct fuse_in_header *head)
+{
+	enum lam_shape shape = lam_amend_shape(head->opcode);
+	int err = lam_u64set_add(&slow->under_way, head->unique);
+
+	if (!err && shape == LAM_SHAPE_ENTRY)
+		err = lam_u64set_add(&slow->entries, head->unique);
+	if (!err && shape == LAM_SHAPE_LISTING)
+		err = lam_u64set_add(&slow->listings, head->unique);
+	return err;
+}
+
+/* Called locked. */
+static enum lam_shape strike_out(struct lam_slow *slow, uint64_t unique)
+{
+	enum lam_shape shape = LAM_SHAPE_OTHER;
+
+	if (lam_u64set_has(&slow->entries, unique))
+		shape = LAM_SHAPE_ENTRY;
+	else if (lam_u64set_has(&slow->listings, unique))
+		shape = LAM_SHAPE_LISTING;
+	lam_u64set_remove(&slow->under_way, unique);
+	lam_u64set_remove(&slow->entries, unique);
+	lam_u64set_remove(&slow->listings, unique);
+	return shape;
+}
+
 static int try_send(struct lam_slow *slow, const struct lam_req *req)
 {
 	int err = 0;
@@ -202,12 +235,11 @@ static int try_send(struct lam_slow *slow, const struct lam_req *req)
 	else if (!slow->wanted)
 		err = send_init(slow);
 	if (!err)
-		err = lam_u64set_add(&slow->under_way, req->head->unique);
-	if (!err) {
+		err = remember(slow, req->head);
+	if (!err)
 		err = send_request(slow, req);
-		if (err)
-			lam_u64set_remove(&slow->under_way, req->head->unique);
-	}
+	if (err)
+		strike_out(slow, req->head->unique);
 	pthread_mutex_unlock(&slow->lock);
 	return err;
 }
@@ -236,11 +268,12 @@ int lam_slow_relay_fd(const struct lam_slow *slow)
 	return atomic_load(&slow->hung_up) ? -1 : slow->fd;
 }
 
-static void carry(struct lam_slow *slow, const struct lam_buf *buf)
+static void carry(struct lam_slow *slow, struct lam_buf *buf)
 {
 	const struct fuse_out_header *head = (const void *)buf->data;
-	const void *data = head + 1;
+	void *data = buf->data + sizeof(*head);
 	int device = slow->srv->fd;
+	enum lam_shape shape;
 
 	if (buf->len < sizeof(*head) || head->unique == INIT_UNIQUE)
 		return;
@@ -250,8 +283,10 @@ static void carry(struct lam_slow *slow, const struct lam_buf *buf)
 		return;
 	}
 	pthread_mutex_lock(&slow->lock);
-	lam_u64set_remove(&slow->under_way, head->unique);
+	shape = strike_out(slow, head->unique);
 	pthread_mutex_unlock(&slow->lock);
+	if (!head->error)
+		lam_amend_reply(slow->srv, shape, data, buf->len - sizeof(*head));
 	if (lam_channel_reply(device, head->unique, head->error, data, buf->len - sizeof(*head)) == -EINVAL)
 		lam_channel_reply(device, head->unique, -EIO, NULL, 0);
 }
@@ -315,7 +350,7 @@ static void take_back_unread(struct lam_slow *slow)
 		buf = uncut(slow, packet->data, (size_t)n);
 		if (!buf)
 			break;
-		lam_u64set_remove(&slow->under_way, head->unique);
+		strike_out(slow, head->unique);
 		lam_pool_submit(slow->srv->pool, buf);
 	}
 	lam_buf_free(packet);

@@ -73,12 +73,27 @@ def _gone_file(op: Op, expected: Outcome, found: Outcome) -> str:
     return ""
 
 
+def _set_ids_of_outcome(op: Op, expected: Outcome, found: Outcome) -> str:
+    """The same as a line of a tree: see _set_ids_of_passthrough."""
+    if expected[0] != "ok" or found[0] != "ok":
+        return ""
+    if isinstance(expected[1], tuple) and isinstance(found[1], tuple) and expected[1][0] == found[1][0]:
+        return _set_ids_of_outcome(op, expected[1][1], found[1][1])
+    ours, theirs = found[1], expected[1]
+    if not isinstance(ours, dict) or not isinstance(theirs, dict) or "mode" not in ours:
+        return ""
+    if ours | {"mode": ""} != theirs | {"mode": ""}:
+        return ""
+    return _set_ids_of_passthrough(f"'': mode of a file: {theirs['mode']} != {ours['mode']}")
+
+
 OUTCOME_FILTERS: tuple[OutcomeFilter, ...] = (
     _mtime_of_metacopy,
     _seek_of_real_directory,
     _rename_of_directory,
     _gone_directory,
     _gone_file,
+    _set_ids_of_outcome,
 )
 _MODES = re.compile(r"^'.*': mode of a file: 0o(\d+) != 0o(\d+)$", re.DOTALL)
 
