@@ -88,6 +88,17 @@ int lam_at_utimens(struct lam_core *core, const struct lam_at *at, const struct 
 	return fd < 0 ? fd : result(utimensat(fd, name, times, AT_SYMLINK_NOFOLLOW));
 }
 
+/* What was a regular file when it was looked up may be another thing by now, on a layer that others change. */
+static int only_regular(int fd)
+{
+	struct stat st;
+
+	if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
+		return fd;
+	lam_close(&fd);
+	return -ESTALE;
+}
+
 static int open_once(struct lam_core *core, const struct lam_at *at, int flags)
 {
 	char number[12];
@@ -96,9 +107,9 @@ static int open_once(struct lam_core *core, const struct lam_at *at, int flags)
 	if (at->fd >= 0) /* through the magic link: the object has no name */
 		return result(openat(core->proc_fd, lam_decimal(number, (unsigned int)at->fd), flags | O_CLOEXEC));
 	if (flags == O_RDONLY)
-		return at->dir->layer->ops->open_data(core, at->dir, at->name);
+		return only_regular(at->dir->layer->ops->open_data(core, at->dir, at->name));
 	fd = lam_ldir_fd(core, at->dir);
-	return fd < 0 ? fd : lam_openat(fd, at->name, flags, 0);
+	return fd < 0 ? fd : only_regular(lam_openat(fd, at->name, flags | O_NONBLOCK, 0));
 }
 
 int lam_at_open(struct lam_core *core, const struct lam_at *at, int flags)

@@ -207,6 +207,8 @@ static int copy_whole(struct lam_core *core, struct lam_node *node, enum lam_cop
 	rc = lam_at_top(core, node, &copy.at);
 	if (rc == 0)
 		rc = lam_at_stat(core, &copy.at, &copy.st);
+	if (rc == 0 && (copy.st.stx_mode & S_IFMT) != node->type)
+		rc = -ESTALE; /* replaced below the mount */
 	if (replace)
 		copy.layer = node->f.upper.dir->layer;
 	if (rc == 0 && node->dent)

@@ -131,8 +131,9 @@ static int dir_open_data(struct lam_core *core, struct lam_ldir *dir, const char
 
 	if (fd < 0)
 		return fd;
-	data = lam_openat(fd, name, O_RDONLY | O_NOATIME, 0);
-	return data == -EPERM ? lam_openat(fd, name, O_RDONLY, 0) : data;
+	/* Not to be held up by a pipe that has taken the file's place. */
+	data = lam_openat(fd, name, O_RDONLY | O_NONBLOCK | O_NOATIME, 0);
+	return data == -EPERM ? lam_openat(fd, name, O_RDONLY | O_NONBLOCK, 0) : data;
 }
 
 const struct lam_layer_ops lam_layer_dir_ops = {
