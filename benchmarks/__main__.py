@@ -55,7 +55,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="less work a row, 3 samples, pinned only")
+    parser.add_argument("--quick", action="store_true", help="less work a row, 2 samples, pinned only")
     parser.add_argument(
         "--rows", metavar="NAME,...", help=", ".join(row.name for row in rows.table(rows.FULL))
     )
@@ -83,7 +83,7 @@ def _plan(arguments: argparse.Namespace) -> sampling.Plan:
             print(f"left out: {name}: {reason}", file=sys.stderr)
     placement = arguments.placement or ("pinned" if arguments.quick else "both")
     placements = sampling.PLACEMENTS if placement == "both" else (placement,)
-    samples = arguments.samples or (3 if arguments.quick else 7)
+    samples = arguments.samples or (2 if arguments.quick else 7)
     return sampling.Plan([row for row in table if row.name in wanted], columns, placements, samples)
 
 
