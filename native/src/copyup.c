@@ -178,6 +178,22 @@ static int publish(struct lam_core *core, struct copy *copy)
 	return rc < 0 || copy->replace ? rc : lam_dent_raise(node->dent, (uint16_t)copy->layer->index);
 }
 
+/* Who has a file copied up writes to it next: the descriptor of the copy is at hand. */
+static void keep_open(struct lam_core *core, struct copy *copy)
+{
+	struct lam_file *file;
+
+	lam_file_uncache(core, copy->node);
+	if (copy->temp.fd < 0 || !S_ISREG(copy->st.stx_mode))
+		return;
+	file = lam_file_new(copy->temp.fd, true, false);
+	copy->temp.fd = -1;
+	if (!file)
+		return;
+	lam_file_cache(core, copy->node, file);
+	lam_file_put(core, file);
+}
+
 /* The node lives on the upper now: what was open below no longer counts. */
 static void settle(struct lam_core *core, struct copy *copy)
 {
@@ -189,7 +205,7 @@ static void settle(struct lam_core *core, struct copy *copy)
 		core->stats.metacopies++;
 	} else {
 		node->flags &= (uint16_t) ~(LAM_NODE_METACOPY | LAM_NODE_REDIRECT);
-		lam_file_uncache(core, node);
+		keep_open(core, copy);
 		if (!(node->flags & LAM_NODE_INDEXED))
 			lam_place_clear(core, &node->f.lower);
 	}

@@ -201,6 +201,8 @@ static int new_node(struct lam_core *core, struct lam_ldir *dir, struct lam_dent
 			part->flags |= LAM_LDIR_MARKS | (dent->flags & LAM_DENT_BELOW ? LAM_LDIR_OPAQUE : 0);
 	} else {
 		rc = lam_place_set(core, &node->f.upper, dir, NULL);
+		if (!(st->stx_mode & (S_ISUID | S_ISGID)))
+			node->flags |= LAM_NODE_NOPRIV;
 	}
 	if (rc < 0) {
 		lam_node_detach(core, dent);

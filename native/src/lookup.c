@@ -269,15 +269,22 @@ int lam_find(struct lam_core *core, struct lam_node *dir, const char *name, stru
 	     struct statx *st)
 {
 	struct lam_dent *dent;
+	struct statx own;
 	bool asked;
 	int rc;
 
 	if (!lam_is_dir(dir))
 		return -ENOTDIR;
-	rc = lam_name_find(core, dir, name, &dent, st, &asked);
+	rc = lam_name_find(core, dir, name, &dent, st ? st : &own, &asked);
 	if (rc < 0)
 		return rc;
-	return dent->flags & LAM_DENT_WHITEOUT ? -ENOENT : lam_node_of(core, dent, st, asked, out);
+	if (dent->flags & LAM_DENT_WHITEOUT)
+		return -ENOENT;
+	if (!st && dent->child) { /* nobody wants its attributes */
+		*out = dent->child;
+		return 0;
+	}
+	return lam_node_of(core, dent, st ? st : &own, asked, out);
 }
 
 /* ---- what users see ---- */

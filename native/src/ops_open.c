@@ -70,6 +70,7 @@ static void undo(struct lam_req *req, uint64_t nodeid, uint64_t fh)
 	if (!fh)
 		return;
 	lam_backing_close(req->srv->backing, nodeid);
+	lam_slow_disown_handle(req->srv->slow, fh);
 	lam_release(req->core, fh);
 }
 
@@ -106,6 +107,7 @@ int lam_op_open(struct lam_req *req)
 	err = settle(req, req->head->nodeid, flags, attr.mode, &out);
 	if (err)
 		return err;
+	lam_slow_own_handle(req->srv->slow, out.fh);
 	if (lam_reply(req, &out, sizeof(out)))
 		undo(req, req->head->nodeid, out.fh);
 	return 0;

@@ -159,10 +159,9 @@ static int unlink_in(struct lam_core *core, const struct lam_caller *caller, str
 {
 	struct lam_node *node;
 	struct lam_dent *dent;
-	struct statx st;
 	int rc;
 
-	rc = lam_find(core, dir, name, &node, &st);
+	rc = lam_find(core, dir, name, &node, NULL);
 	if (rc < 0)
 		return rc;
 	lam_node_ref(node);
@@ -195,10 +194,9 @@ int lam_unlink(struct lam_core *core, const struct lam_caller *caller, uint64_t 
 static int rmdir_in(struct lam_core *core, struct lam_node *dir, const char *name)
 {
 	struct lam_node *node;
-	struct statx st;
 	int rc;
 
-	rc = lam_find(core, dir, name, &node, &st);
+	rc = lam_find(core, dir, name, &node, NULL);
 	if (rc < 0)
 		return rc;
 	lam_node_ref(node);

@@ -54,11 +54,10 @@ static void side_free(struct lam_core *core, struct side *side)
 
 static int side_find(struct lam_core *core, struct side *side)
 {
-	struct statx st;
 	int rc;
 
 	side_free(core, side);
-	rc = lam_find(core, side->dir, side->name, &side->node, &st);
+	rc = lam_find(core, side->dir, side->name, &side->node, NULL);
 	if (rc < 0)
 		side->node = NULL;
 	else

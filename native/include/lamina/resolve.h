@@ -53,7 +53,7 @@ int lam_name_find(struct lam_core *core, struct lam_node *dir, const char *name,
 /* The node behind a positive dent, made if the kernel does not know it, and its topmost attributes. */
 int lam_node_of(struct lam_core *core, struct lam_dent *dent, struct statx *st, bool asked, struct lam_node **out);
 
-/* Both at once: the node that 'name' shows. */
+/* Both at once: the node that 'name' shows.  'st' may be NULL. */
 int lam_find(struct lam_core *core, struct lam_node *dir, const char *name, struct lam_node **out,
 	     struct statx *st);
 
