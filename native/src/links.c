@@ -85,7 +85,11 @@ static int adopt_entry(struct lam_core *core, struct lam_node *node, struct lam_
 
 	if (rc < 0)
 		return rc;
+	/* What was read so far may be the marks of a lower that was an upper once. */
+	node->flags &= (uint16_t) ~(LAM_NODE_METACOPY | LAM_NODE_REDIRECT);
 	node->flags |= LAM_NODE_INDEXED | LAM_NODE_ORIGIN;
+	if (lam_private_get(core, layer->index_dir, hex, "redirect", NULL, 0) >= 0)
+		node->flags |= LAM_NODE_REDIRECT;
 	if (S_ISREG(st->stx_mode) && lam_private_get(core, layer->index_dir, hex, "metacopy", NULL, 0) >= 0)
 		node->flags |= LAM_NODE_METACOPY;
 	node->f.below = lower_nlink;
