@@ -66,7 +66,6 @@ KNOWN: tuple[tuple[str, str], ...] = (
     ("lamina-pyfuse3/*/mode/umask_applies_to_every_type", "pyfuse3-lacks-handlers"),
     ("lamina-pyfuse3/*/acl/default_acl_is_inherited_instead_of_umask", "pyfuse3-masks-first"),
     ("lamina-pyfuse3/*/acl/minimal_default_acl_replaces_umask", "pyfuse3-masks-first"),
-    ("lamina-pyfuse3/*/acl/setting_an_acl_may_clear_setgid", "pyfuse3-lacks-flags"),
 )
 
 

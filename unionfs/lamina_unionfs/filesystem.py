@@ -6,7 +6,11 @@ the core says that it would have to (WouldCopy, nothing changed), it is repeated
 with leave.  Reading, writing and syncing file data go to a thread at once.
 
 Handles.  pyfuse3 hands us only `fh` where the core wants node and fh, so `nodes` remembers
-which node a handle belongs to.  A directory's handle is its node.
+which node a handle belongs to.  A directory's handle is its inode number.
+
+Set-id bits.  Alone, libfuse takes it on itself to clear them (FUSE_HANDLE_KILLPRIV) and leaves
+it to us, without saying when; so `strangers` are the handles of openers who may not keep them.
+Beside the fast path such requests do not come here.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 from lamina_native import verbs
 from lamina_native.errors import WouldCopy
+
+from lamina_unionfs.inodes import Inodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +45,13 @@ class Filesystem:
     def __init__(self, core: Core, options: Options, server: Server | None) -> None:
         self.core, self.options, self.server = core, options, server
         self.nodes: dict[Fh, NodeId] = {}
+        self.inodes = Inodes(alone=server is None)
+        self.strangers: set[Fh] = set()
         self.limiter = trio.CapacityLimiter(THREADS)
+
+    def kills(self, ctx: pyfuse3.RequestContext) -> bool:
+        """Whether the caller's writing clears set-id bits and it is on us to do so."""
+        return self.server is None and ctx.uid != 0
 
     async def change(self, ctx: pyfuse3.RequestContext, verb: Callable[[Caller], T]) -> T:
         """Run a verb that may copy up: here if that is quick, else in a thread."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyfuse3
-from lamina_native.verbs import Fh, NodeId
+from lamina_native.verbs import Fh
 
 from lamina_unionfs import ops_attr, ops_dir, ops_file, ops_name
 from lamina_unionfs.boundary import boundary
@@ -48,15 +48,15 @@ class Operations(pyfuse3.Operations):
 
     @boundary
     async def lookup(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> EntryAttributes:
-        return await ops_name.lookup(self.fs, NodeId(parent_inode), name, ctx)
+        return await ops_name.lookup(self.fs, self.fs.inodes.node(parent_inode), name, ctx)
 
     @boundary
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
-        await ops_name.forget(self.fs, [(NodeId(node), count) for node, count in inode_list])
+        await ops_name.forget(self.fs, inode_list)
 
     @boundary
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
-        return await ops_attr.getattr_(self.fs, NodeId(inode))
+        return await ops_attr.getattr_(self.fs, self.fs.inodes.node(inode))
 
     @boundary
     async def setattr(
@@ -68,38 +68,38 @@ class Operations(pyfuse3.Operations):
         ctx: RequestContext,
     ) -> EntryAttributes:
         return await ops_attr.setattr_(
-            self.fs, NodeId(inode), attr, fields, None if fh is None else Fh(fh), ctx
+            self.fs, self.fs.inodes.node(inode), attr, fields, None if fh is None else Fh(fh), ctx
         )
 
     @boundary
     async def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
-        return pyfuse3.FileNameT(await ops_name.readlink(self.fs, NodeId(inode)))
+        return pyfuse3.FileNameT(await ops_name.readlink(self.fs, self.fs.inodes.node(inode)))
 
     @boundary
     async def mknod(
         self, parent_inode: InodeT, name: FileNameT, mode: ModeT, rdev: int, ctx: RequestContext
     ) -> EntryAttributes:
-        return await ops_name.mknod(self.fs, NodeId(parent_inode), name, mode, rdev, ctx)
+        return await ops_name.mknod(self.fs, self.fs.inodes.node(parent_inode), name, mode, rdev, ctx)
 
     @boundary
     async def mkdir(
         self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext
     ) -> EntryAttributes:
-        return await ops_name.mkdir(self.fs, NodeId(parent_inode), name, mode, ctx)
+        return await ops_name.mkdir(self.fs, self.fs.inodes.node(parent_inode), name, mode, ctx)
 
     @boundary
     async def unlink(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
-        await ops_name.unlink(self.fs, NodeId(parent_inode), name, ctx)
+        await ops_name.unlink(self.fs, self.fs.inodes.node(parent_inode), name, ctx)
 
     @boundary
     async def rmdir(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
-        await ops_name.rmdir(self.fs, NodeId(parent_inode), name, ctx)
+        await ops_name.rmdir(self.fs, self.fs.inodes.node(parent_inode), name, ctx)
 
     @boundary
     async def symlink(
         self, parent_inode: InodeT, name: FileNameT, target: FileNameT, ctx: RequestContext
     ) -> EntryAttributes:
-        return await ops_name.symlink(self.fs, NodeId(parent_inode), name, target, ctx)
+        return await ops_name.symlink(self.fs, self.fs.inodes.node(parent_inode), name, target, ctx)
 
     @boundary
     async def rename(
@@ -111,24 +111,29 @@ class Operations(pyfuse3.Operations):
         flags: FlagT,
         ctx: RequestContext,
     ) -> None:
-        source, target = (NodeId(parent_inode_old), name_old), (NodeId(parent_inode_new), name_new)
+        source, target = (
+            (self.fs.inodes.node(parent_inode_old), name_old),
+            (self.fs.inodes.node(parent_inode_new), name_new),
+        )
         await ops_name.rename(self.fs, source, target, flags, ctx)
 
     @boundary
     async def link(
         self, inode: InodeT, new_parent_inode: InodeT, new_name: FileNameT, ctx: RequestContext
     ) -> EntryAttributes:
-        return await ops_name.link(self.fs, NodeId(inode), NodeId(new_parent_inode), new_name, ctx)
+        return await ops_name.link(
+            self.fs, self.fs.inodes.node(inode), self.fs.inodes.node(new_parent_inode), new_name, ctx
+        )
 
     @boundary
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
-        return await ops_file.open_(self.fs, NodeId(inode), flags, ctx)
+        return await ops_file.open_(self.fs, self.fs.inodes.node(inode), flags, ctx)
 
     @boundary
     async def create(
         self, parent_inode: InodeT, name: FileNameT, mode: ModeT, flags: FlagT, ctx: RequestContext
     ) -> tuple[FileInfo, EntryAttributes]:
-        return await ops_file.create(self.fs, NodeId(parent_inode), name, mode, flags, ctx)
+        return await ops_file.create(self.fs, self.fs.inodes.node(parent_inode), name, mode, flags, ctx)
 
     @boundary
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
@@ -157,7 +162,7 @@ class Operations(pyfuse3.Operations):
 
     @boundary
     async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
-        await ops_dir.readdir(self.fs, NodeId(fh), start_id, token)
+        await ops_dir.readdir(self.fs, self.fs.inodes.node(fh), start_id, token)
 
     @boundary
     async def releasedir(self, fh: FileHandleT) -> None:
@@ -165,7 +170,7 @@ class Operations(pyfuse3.Operations):
 
     @boundary
     async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
-        await ops_dir.fsyncdir(self.fs, NodeId(fh), datasync=datasync)
+        await ops_dir.fsyncdir(self.fs, self.fs.inodes.node(fh), datasync=datasync)
 
     @boundary
     async def statfs(self, ctx: RequestContext) -> StatvfsData:
@@ -173,20 +178,23 @@ class Operations(pyfuse3.Operations):
 
     @boundary
     async def setxattr(self, inode: InodeT, name: XAttrNameT, value: bytes, ctx: RequestContext) -> None:
-        await ops_attr.setxattr(self.fs, NodeId(inode), name, value, ctx)
+        await ops_attr.setxattr(self.fs, self.fs.inodes.node(inode), name, value, ctx)
 
     @boundary
     async def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
-        return await ops_attr.getxattr(self.fs, NodeId(inode), name)
+        return await ops_attr.getxattr(self.fs, self.fs.inodes.node(inode), name)
 
     @boundary
     async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
-        return [pyfuse3.XAttrNameT(name) for name in await ops_attr.listxattr(self.fs, NodeId(inode), ctx)]
+        return [
+            pyfuse3.XAttrNameT(name)
+            for name in await ops_attr.listxattr(self.fs, self.fs.inodes.node(inode), ctx)
+        ]
 
     @boundary
     async def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> None:
-        await ops_attr.removexattr(self.fs, NodeId(inode), name, ctx)
+        await ops_attr.removexattr(self.fs, self.fs.inodes.node(inode), name, ctx)
 
     @boundary
     async def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
-        return await ops_attr.access(self.fs, NodeId(inode), mode, ctx)
+        return await ops_attr.access(self.fs, self.fs.inodes.node(inode), mode, ctx)

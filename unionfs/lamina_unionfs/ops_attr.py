@@ -1,13 +1,12 @@
 """Attributes and extended attributes.
 
-pyfuse3 has one field for two identities: what it sends as nodeid it sends as st_ino too.  A
-reply that carries a nodeid therefore says that its attributes are not to be kept, so that the
-kernel asks again; the answer to GETATTR carries no nodeid and can tell the truth.
+pyfuse3 has one field for two identities, nodeid and st_ino: see inodes.py.
 """
 
 from __future__ import annotations
 
 import errno
+import stat
 from typing import TYPE_CHECKING
 
 import pyfuse3
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from lamina_unionfs.filesystem import Filesystem
 
 NANO = 10**9
+ACCESS_ACL = b"system.posix_acl_access"
 
 
 def fill(reply: pyfuse3.EntryAttributes, attr: Attr) -> pyfuse3.EntryAttributes:
@@ -42,27 +42,34 @@ def fill(reply: pyfuse3.EntryAttributes, attr: Attr) -> pyfuse3.EntryAttributes:
     return reply
 
 
-def attr_reply(fs: Filesystem, attr: Attr) -> pyfuse3.EntryAttributes:
+def _attr_timeout(fs: Filesystem, attr: Attr) -> float:
+    """Return how long the kernel may believe: not at all what writing changes without its knowledge."""
+    if fs.server is None and stat.S_ISREG(attr.mode) and attr.mode & (stat.S_ISUID | stat.S_ISGID):
+        return 0
+    return fs.options.attr_timeout
+
+
+def attr_reply(fs: Filesystem, node: NodeId, attr: Attr) -> pyfuse3.EntryAttributes:
     """Make the answer to GETATTR and SETATTR."""
     reply = fill(pyfuse3.EntryAttributes(), attr)
-    reply.st_ino = pyfuse3.InodeT(attr.ino)
-    reply.attr_timeout = fs.options.attr_timeout
+    reply.st_ino = pyfuse3.InodeT(fs.inodes.number(node, attr.ino))
+    reply.attr_timeout = _attr_timeout(fs, attr)
     return reply
 
 
 def entry_reply(fs: Filesystem, entry: Entry) -> pyfuse3.EntryAttributes:
     """Make the answer to a request that finds or makes a name."""
     reply = fill(pyfuse3.EntryAttributes(), entry.attr)
-    reply.st_ino = pyfuse3.InodeT(entry.nodeid)
+    reply.st_ino = pyfuse3.InodeT(fs.inodes.take(verbs.NodeId(entry.nodeid), entry.attr.ino))
     reply.generation = entry.generation
     reply.entry_timeout = fs.options.entry_timeout
-    reply.attr_timeout = fs.options.attr_timeout if entry.attr.ino == entry.nodeid else 0
+    reply.attr_timeout = _attr_timeout(fs, entry.attr)
     return reply
 
 
 async def getattr_(fs: Filesystem, node: NodeId) -> pyfuse3.EntryAttributes:
     """Return a node's attributes."""
-    return attr_reply(fs, verbs.getattr_(fs.core, node))
+    return attr_reply(fs, node, verbs.getattr_(fs.core, node))
 
 
 async def setattr_(
@@ -81,10 +88,11 @@ async def setattr_(
         size=attr.st_size if fields.update_size else None,
         atime_ns=attr.st_atime_ns if fields.update_atime else None,
         mtime_ns=attr.st_mtime_ns if fields.update_mtime else None,
+        kill_suidgid=fs.kills(ctx) and fields.update_size,
     )
     handle = verbs.NO_HANDLE if fh is None else fh
     result = await fs.change(ctx, lambda caller: verbs.setattr_(fs.core, caller, node, handle, change))
-    return attr_reply(fs, result)
+    return attr_reply(fs, node, result)
 
 
 async def statfs(fs: Filesystem) -> pyfuse3.StatvfsData:
@@ -96,6 +104,10 @@ async def statfs(fs: Filesystem) -> pyfuse3.StatvfsData:
     return reply
 
 
+def _in_group(ctx: pyfuse3.RequestContext, gid: int) -> bool:
+    return ctx.gid == gid or gid in pyfuse3.get_sup_groups(ctx.pid)
+
+
 async def access(fs: Filesystem, node: NodeId, mode: int, ctx: pyfuse3.RequestContext) -> bool:
     """Check permissions by mode bits; asked only where the kernel does not check itself."""
     attr = verbs.getattr_(fs.core, node)
@@ -103,7 +115,7 @@ async def access(fs: Filesystem, node: NodeId, mode: int, ctx: pyfuse3.RequestCo
         return not mode & 1 or bool(attr.mode & 0o111) or (attr.mode & 0o170000) == 0o040000
     if ctx.uid == attr.uid:
         bits = attr.mode >> 6
-    elif ctx.gid == attr.gid or attr.gid in pyfuse3.get_sup_groups(ctx.pid):
+    elif _in_group(ctx, attr.gid):
         bits = attr.mode >> 3
     else:
         bits = attr.mode
@@ -127,7 +139,8 @@ async def setxattr(
     """Set an extended attribute; pyfuse3 has looked at XATTR_CREATE and XATTR_REPLACE."""
     if control.is_control(name):
         raise pyfuse3.FUSEError(errno.EPERM)
-    await fs.change(ctx, lambda caller: verbs.setxattr(fs.core, caller, node, name, value))
+    kill = name == ACCESS_ACL and fs.kills(ctx) and not _in_group(ctx, verbs.getattr_(fs.core, node).gid)
+    await fs.change(ctx, lambda caller: verbs.setxattr(fs.core, caller, node, name, value, kill_sgid=kill))
 
 
 async def removexattr(fs: Filesystem, node: NodeId, name: bytes, ctx: pyfuse3.RequestContext) -> None:

@@ -1,4 +1,4 @@
-"""Directories.  A directory's handle is its node: listing goes by cookies, nothing is kept open."""
+"""Directories.  A directory's handle is its inode number: listing goes by cookies, nothing is kept open."""
 
 from __future__ import annotations
 

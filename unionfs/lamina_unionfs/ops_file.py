@@ -13,7 +13,7 @@ from lamina_unionfs.filesystem import NOBODY
 from lamina_unionfs.ops_attr import entry_reply
 
 if TYPE_CHECKING:
-    from lamina_native.verbs import Fh, NodeId
+    from lamina_native.verbs import Caller, Fh, NodeId
 
     from lamina_unionfs.filesystem import Filesystem
 
@@ -31,8 +31,22 @@ def _node(fs: Filesystem, fh: Fh) -> NodeId:
 
 async def open_(fs: Filesystem, node: NodeId, flags: int, ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
     """Open a regular file; brings it to upper if it may be written."""
-    fh = await fs.change(ctx, lambda caller: verbs.open_(fs.core, caller, node, flags=flags))
+    kills = fs.kills(ctx)
+
+    def opened(caller: Caller) -> Fh:
+        fh = verbs.open_(fs.core, caller, node, flags=flags)
+        if kills and flags & os.O_TRUNC:
+            try:
+                verbs.setattr_(fs.core, caller, node, fh, verbs.make_setattr(kill_suidgid=True))
+            except OSError:
+                verbs.release(fs.core, fh)
+                raise
+        return fh
+
+    fh = await fs.change(ctx, opened)
     fs.nodes[fh] = node
+    if kills:
+        fs.strangers.add(fh)
     return _info(fh, flags)
 
 
@@ -44,6 +58,8 @@ async def create(
         ctx, lambda caller: verbs.create(fs.core, caller, parent, name, mode=mode, flags=flags)
     )
     fs.nodes[fh] = verbs.NodeId(entry.nodeid)
+    if fs.kills(ctx):
+        fs.strangers.add(fh)
     return _info(fh, flags), entry_reply(fs, entry)
 
 
@@ -56,7 +72,10 @@ async def read(fs: Filesystem, fh: Fh, offset: int, size: int) -> memoryview:
 async def write(fs: Filesystem, fh: Fh, offset: int, data: bytes) -> int:
     """Write all of `data`, unless the disk is full."""
     node = _node(fs, fh)
-    return await fs.block(lambda: verbs.write(fs.core, NOBODY, node, fh, data, offset=offset))
+    kill = fh in fs.strangers
+    return await fs.block(
+        lambda: verbs.write(fs.core, NOBODY, node, fh, data, offset=offset, kill_suidgid=kill)
+    )
 
 
 async def flush() -> None:
@@ -73,4 +92,5 @@ async def fsync(fs: Filesystem, fh: Fh, *, datasync: bool) -> None:
 async def release(fs: Filesystem, fh: Fh) -> None:
     """Close a handle."""
     fs.nodes.pop(fh, None)
+    fs.strangers.discard(fh)
     verbs.release(fs.core, fh)

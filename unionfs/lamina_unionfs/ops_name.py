@@ -41,10 +41,10 @@ def _negative(fs: Filesystem) -> pyfuse3.EntryAttributes:
     return reply
 
 
-async def forget(fs: Filesystem, nodes: Sequence[tuple[NodeId, int]]) -> None:
+async def forget(fs: Filesystem, numbers: Sequence[tuple[int, int]]) -> None:
     """Give back lookups."""
-    for node, count in nodes:
-        verbs.forget(fs.core, node, count)
+    for number, count in numbers:
+        verbs.forget(fs.core, fs.inodes.forget(number, count), count)
 
 
 async def mknod(
