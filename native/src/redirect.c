@@ -17,6 +17,8 @@
 #include <lamina/verbs.h>
 #include <lamina/xattr.h>
 
+#define REDIRECT_LIMIT 256 /* kernel overlayfs's own: it does not follow longer ones */
+
 /* What one object is called below: its redirect, or its name.  1: an absolute path, 0: a name. */
 static int name_below(struct lam_core *core, struct lam_node *node, const struct lam_dent *dent,
 		      char buf[LAM_REDIRECT_BUF])
@@ -65,6 +67,8 @@ static int path_below(struct lam_core *core, struct lam_node *node, const struct
 		memcpy(at, part, length);
 		if (!absolute)
 			*--at = '/';
+		if (strlen(at) > REDIRECT_LIMIT) /* it only grows from here on */
+			return -EXDEV;
 		node = dent->dir;
 		dent = node->dent;
 	}
@@ -96,8 +100,7 @@ int lam_redirect_before_rename(struct lam_core *core, struct lam_node *node, con
 		if (rc < 0)
 			return rc;
 	}
-	/* Kernel overlayfs's own limit: longer ones cannot be followed. */
-	if (strlen(value) > 256)
+	if (strlen(value) > REDIRECT_LIMIT)
 		return -EXDEV;
 	rc = lam_private_set(core, dir, name, "redirect", value, strlen(value));
 	if (rc < 0)
