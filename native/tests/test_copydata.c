@@ -88,10 +88,10 @@ static void copies_holes(const char *from_dir, const char *to_dir, const uint64_
 
 static void keeps_holes(const char *from, const char *to)
 {
-	copies_holes(from, to, NULL, 0, 64 * CHUNK);
-	copies_holes(from, to, (const uint64_t[]){0}, 1, 64 * CHUNK);
-	copies_holes(from, to, (const uint64_t[]){64 * CHUNK - 1}, 1, 64 * CHUNK);
-	copies_holes(from, to, (const uint64_t[]){CHUNK - BLOCK, CHUNK, 9 * CHUNK + BLOCK}, 3, 16 * CHUNK + 5);
+	copies_holes(from, to, NULL, 0, 6 * CHUNK);
+	copies_holes(from, to, (const uint64_t[]){0}, 1, 6 * CHUNK);
+	copies_holes(from, to, (const uint64_t[]){6 * CHUNK - 1}, 1, 6 * CHUNK);
+	copies_holes(from, to, (const uint64_t[]){CHUNK - BLOCK, CHUNK, 5 * CHUNK + BLOCK}, 3, 7 * CHUNK + 5);
 	copies_holes(from, to, (const uint64_t[]){BLOCK}, 1, 3 * BLOCK);
 }
 

@@ -12,6 +12,7 @@
 #define OPAQUE "trusted.overlay.opaque"
 
 #define DEEP 10000
+#define RAISED 1000 /* of them are copied up: each copy costs the kernel as many steps as it is deep */
 
 static void redirect(const struct stack *s, const char *path, const char *value)
 {
@@ -309,7 +310,8 @@ static void redirects_of_its_own(void)
 static void goes_deep(void)
 {
 	struct lam_entry entry;
-	uint64_t at = LAM_ROOT_ID;
+	uint64_t at = LAM_ROOT_ID, middle = 0;
+	char list[1024];
 	int dir, next;
 	struct stack s;
 
@@ -329,17 +331,24 @@ static void goes_deep(void)
 	stack_open(&s);
 	for (int i = 0; i < DEEP; i++) {
 		EXPECT(lam_lookup(s.core, ROOT, at, "directory", &entry) == 0);
-		stack_forget(&s, at);
+		if (i == RAISED)
+			middle = at;
+		else
+			stack_forget(&s, at);
 		at = entry.nodeid;
 	}
 	EXPECT(lam_lookup(s.core, ROOT, at, "low", &entry) == 0);
 	stack_forget(&s, entry.nodeid);
-	EXPECT(lam_mkdir(s.core, ROOT, at, "made", 0755, &entry) == 0); /* copies up all the way */
-	stack_forget(&s, entry.nodeid);
-	EXPECT(lam_rename(s.core, ROOT, at, "high", at, "higher", 0) == 0);
-	EXPECT(lam_rename(s.core, ROOT, at, "low", LAM_ROOT_ID, "low", 0) == -EXDEV); /* no redirect is that long */
-	EXPECT(lam_rmdir(s.core, ROOT, at, "low") == 0);
+	EXPECT(lam_readdir_pack(s.core, ROOT, at, 0, false, list, sizeof(list)) > 0);
 	stack_forget(&s, at);
+	EXPECT(lam_mkdir(s.core, ROOT, middle, "made", 0755, &entry) == 0); /* copies up all the way */
+	stack_forget(&s, entry.nodeid);
+	EXPECT(lam_rename(s.core, ROOT, middle, "directory", middle, "renamed", 0) == 0);
+	EXPECT(lam_rename(s.core, ROOT, middle, "renamed", LAM_ROOT_ID, "out", 0) == -EXDEV); /* no redirect is that long */
+	EXPECT(lam_rmdir(s.core, ROOT, middle, "made") == 0);
+	EXPECT(lam_lookup(s.core, ROOT, middle, "renamed", &entry) == 0);
+	stack_forget(&s, entry.nodeid);
+	stack_forget(&s, middle);
 	stack_close(&s);
 	stack_free(&s);
 }
