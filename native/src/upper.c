@@ -114,12 +114,15 @@ static int open_workdirs(struct lam_core *core, struct lam_layer *layer, int wor
 	    (make_dir(fd, "incompat") < 0 || make_dir(layer->work->fd, "incompat/volatile") < 0))
 		return lam_fail(why, -errno, "cannot be marked volatile", path);
 	probe(core, layer, fd);
-	if (!(core->flags & LAM_CFG_INDEX) || !(layer->abilities & LAM_UP_XATTR))
-		return 0;
-	rc = make_dir(workdir, "index");
-	fd = rc < 0 ? rc : lam_openat(workdir, "index", O_PATH | O_DIRECTORY, 0);
-	layer->index_dir = fd < 0 ? NULL : lam_ldir_root(layer, fd);
-	return 0; /* without an index hard links are broken by copy-up, as without index=on */
+	if (core->flags & LAM_CFG_INDEX && layer->abilities & LAM_UP_XATTR) {
+		rc = make_dir(workdir, "index");
+		fd = rc < 0 ? rc : lam_openat(workdir, "index", O_PATH | O_DIRECTORY, 0);
+		layer->index_dir = fd < 0 ? NULL : lam_ldir_root(layer, fd);
+	}
+	/* Copies go to the top: without an index there they break hard links, whose names are no longer one object. */
+	if (layer->index == 0 && !layer->index_dir)
+		core->flags &= ~(uint32_t)LAM_CFG_INDEX;
+	return 0;
 }
 
 int lam_upper_open(struct lam_core *core, struct lam_layer *layer, const char *upper, const char *workdir,
