@@ -17,7 +17,7 @@
 
 struct stack {
 	char top[64];
-	int fd; /* of 'top' */
+	int fd;			  /* of 'top' */
 	struct lam_config config; /* what stack_open() adds layers to */
 	struct lam_core *core;
 	unsigned int lowers, uppers;
@@ -26,8 +26,8 @@ struct stack {
 };
 
 /* A requester who may wait; with NO_WAIT one who may not. */
-#define ROOT (&(const struct lam_caller){.flags = LAM_CALLER_MAY_BLOCK})
-#define NO_WAIT (&(const struct lam_caller){.flags = 0})
+#define ROOT (&(const struct lam_caller){ .flags = LAM_CALLER_MAY_BLOCK })
+#define NO_WAIT (&(const struct lam_caller){ .flags = 0 })
 
 void stack_make(struct stack *stack, unsigned int lowers, unsigned int uppers);
 void stack_free(struct stack *stack); /* the core is closed */
@@ -37,7 +37,8 @@ void stack_dir(const struct stack *stack, const char *path);
 void stack_file(const struct stack *stack, const char *path, const char *text);
 void stack_sized(const struct stack *stack, const char *path, uint64_t size); /* of 'x' */
 void stack_whiteout(const struct stack *stack, const char *path);
-void stack_xattr(const struct stack *stack, const char *path, const char *key, const void *value, size_t size);
+void stack_xattr(const struct stack *stack, const char *path, const char *key, const void *value,
+		 size_t size);
 void stack_text_xattr(const struct stack *stack, const char *path, const char *key, const char *value);
 bool stack_has(const struct stack *stack, const char *path);
 /* The xattr's length, with its value and a NUL in 'value'; -1 if there is none. */

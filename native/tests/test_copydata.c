@@ -50,8 +50,8 @@ static void same(int a, int b, size_t size)
 	munmap(y, size);
 }
 
-static const size_t sizes[] = { 0, 1, BLOCK - 1, BLOCK, SMALL - 1, SMALL, SMALL + 1, CHUNK - 1, CHUNK, CHUNK + 1,
-				3 * CHUNK + 17 };
+static const size_t sizes[] = { 0,	   1,	      BLOCK - 1, BLOCK,	    SMALL - 1,	   SMALL,
+				SMALL + 1, CHUNK - 1, CHUNK,	 CHUNK + 1, 3 * CHUNK + 17 };
 
 /* /dev/shm and /tmp are usually two file systems: neither reflink nor copy_file_range reaches across. */
 static void copies_all_sizes(const char *from_dir, const char *to_dir)
@@ -89,10 +89,11 @@ static void copies_holes(const char *from_dir, const char *to_dir, const uint64_
 static void keeps_holes(const char *from, const char *to)
 {
 	copies_holes(from, to, NULL, 0, 6 * CHUNK);
-	copies_holes(from, to, (const uint64_t[]){0}, 1, 6 * CHUNK);
-	copies_holes(from, to, (const uint64_t[]){6 * CHUNK - 1}, 1, 6 * CHUNK);
-	copies_holes(from, to, (const uint64_t[]){CHUNK - BLOCK, CHUNK, 5 * CHUNK + BLOCK}, 3, 7 * CHUNK + 5);
-	copies_holes(from, to, (const uint64_t[]){BLOCK}, 1, 3 * BLOCK);
+	copies_holes(from, to, (const uint64_t[]){ 0 }, 1, 6 * CHUNK);
+	copies_holes(from, to, (const uint64_t[]){ 6 * CHUNK - 1 }, 1, 6 * CHUNK);
+	copies_holes(from, to, (const uint64_t[]){ CHUNK - BLOCK, CHUNK, 5 * CHUNK + BLOCK }, 3,
+		     7 * CHUNK + 5);
+	copies_holes(from, to, (const uint64_t[]){ BLOCK }, 1, 3 * BLOCK);
 }
 
 /* The file changes below us while it is copied: no error, no bytes that were never there. */

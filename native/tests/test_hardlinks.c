@@ -60,7 +60,8 @@ static void lower_names_stay_one_object(void)
 	stack_forget(&s, x);
 	stack_forget(&s, y);
 	EXPECT(stack_write(&s, "y", "DA") == 0);
-	EXPECT(stack_reads(&s, "x", "DAta") && stack_reads(&s, "y", "DAta") && stack_reads(&s, "d/z", "DAta"));
+	EXPECT(stack_reads(&s, "x", "DAta") && stack_reads(&s, "y", "DAta") &&
+	       stack_reads(&s, "d/z", "DAta"));
 	EXPECT(nlink_of(&s, "d/z") == 3 && ino_of(&s, "d/z") == ino);
 	EXPECT(stack_link(&s, "x", "w") == 0 && nlink_of(&s, "y") == 4);
 	EXPECT(stack_unlink(&s, "d/z") == 0 && nlink_of(&s, "y") == 3);
@@ -68,7 +69,8 @@ static void lower_names_stay_one_object(void)
 	stack_close(&s);
 	stack_open(&s);
 	EXPECT(stack_lists(&s, "", "d w y ") && stack_lists(&s, "d", "x2 "));
-	EXPECT(stack_reads(&s, "d/x2", "DAta") && stack_reads(&s, "y", "DAta") && stack_reads(&s, "w", "DAta"));
+	EXPECT(stack_reads(&s, "d/x2", "DAta") && stack_reads(&s, "y", "DAta") &&
+	       stack_reads(&s, "w", "DAta"));
 	EXPECT(nlink_of(&s, "w") == 3 && nlink_of(&s, "d/x2") == 3 && ino_of(&s, "y") == ino);
 	EXPECT(stack_unlink(&s, "y") == 0 && stack_unlink(&s, "w") == 0 && nlink_of(&s, "d/x2") == 1);
 	EXPECT(stack_unlink(&s, "d/x2") == 0 && stack_lists(&s, "d", ""));
@@ -106,7 +108,8 @@ static void links_break_without_an_index(void)
 	s.config.flags &= ~LAM_CFG_INDEX;
 	three_names(&s, "l0");
 	stack_open(&s);
-	EXPECT(stack_write(&s, "x", "X") == 0 && stack_reads(&s, "x", "Xata") && stack_reads(&s, "y", "data"));
+	EXPECT(stack_write(&s, "x", "X") == 0 && stack_reads(&s, "x", "Xata") &&
+	       stack_reads(&s, "y", "data"));
 	stack_close(&s);
 	stack_free(&s);
 }

@@ -40,9 +40,17 @@ static void poke(struct stack *s, const char *name)
 
 static void survives_garbage_in_marks(void)
 {
-	static const char *const keys[] = { OVL "opaque", OVL "redirect", OVL "metacopy", OVL "origin", OVL "impure",
-					    OVL "nlink", OVL "whiteout", OVL "protattr", "user.containers.override_stat",
-					    "user.fuseoverlayfs.opaque", OVL "overlay.opaque" };
+	static const char *const keys[] = { OVL "opaque",
+					    OVL "redirect",
+					    OVL "metacopy",
+					    OVL "origin",
+					    OVL "impure",
+					    OVL "nlink",
+					    OVL "whiteout",
+					    OVL "protattr",
+					    "user.containers.override_stat",
+					    "user.fuseoverlayfs.opaque",
+					    OVL "overlay.opaque" };
 	static const char *const layers[] = { "u0", "l0", "l1" };
 	char bytes[1024], path[64], key[64];
 	uint64_t state = 1;
@@ -64,8 +72,8 @@ static void survives_garbage_in_marks(void)
 				size_t size = draw(&state) % 4 ? draw(&state) % 48 : draw(&state) % 1000;
 
 				for (size_t n = 0; n < size; n++)
-					bytes[n] = draw(&state) % 3 ? "xy/n.01+U-L:"[draw(&state) % 12] :
-								       (char)draw(&state);
+					bytes[n] = draw(&state) % 3 ? "xy/n.01+U-L:"[draw(&state) % 12]
+								    : (char)draw(&state);
 				snprintf(key, sizeof(key), "%s", keys[draw(&state) % 11]);
 				stack_xattr(&s, path, key, bytes, size);
 			}
@@ -154,7 +162,8 @@ static void longest_names_work(void)
 	EXPECT(stack_rename(&s, name, "short", 0) == 0 && stack_rename(&s, "short", name, 0) == 0);
 	EXPECT(stack_mkdir(&s, path) == 0 && stack_rmdir(&s, path) == 0);
 	EXPECT(stack_unlink(&s, other) == 0 && stack_rmdir(&s, name) == 0);
-	EXPECT(stack_error(&s, long_name) == -ENAMETOOLONG && stack_create(&s, long_name, "") == -ENAMETOOLONG);
+	EXPECT(stack_error(&s, long_name) == -ENAMETOOLONG &&
+	       stack_create(&s, long_name, "") == -ENAMETOOLONG);
 	EXPECT(stack_mkdir(&s, ".wh.x") == -EINVAL && stack_rename(&s, name, ".wh.x", 0) < 0);
 	stack_close(&s);
 	stack_free(&s);
@@ -198,7 +207,8 @@ static void links_under_us_lead_nowhere(void)
 			stack_error(&s, path);
 		}
 		for (int layer = 0; layer < 2; layer++) {
-			EXPECT(renameat(s.fd, layer ? "l0/d" : "u0/d", s.fd, layer ? "l0/was" : "u0/was") == 0);
+			EXPECT(renameat(s.fd, layer ? "l0/d" : "u0/d", s.fd, layer ? "l0/was" : "u0/was") ==
+			       0);
 			EXPECT(symlinkat(targets[i], s.fd, layer ? "l0/d" : "u0/d") == 0);
 		}
 		stack_read(&s, "d/sub/f", text, sizeof(text));
@@ -265,8 +275,9 @@ static void lowers_are_never_written(void)
 	EXPECT(lam_read(s.core, ROOT, f, 0, text, 4, 0) == 4 && strcmp(text, "data") == 0);
 	EXPECT(lam_write(s.core, ROOT, f, 0, "D", 1, 0, false) == 1);
 	EXPECT(lam_setattr(s.core, ROOT, f, 0, &set, &attr) == 0 && attr.size == 2);
-	EXPECT(fstatat(s.fd, "l0/f", &st, 0) == 0 && st.st_size == 4 && st.st_blocks == 0 && st.st_mode == 0100644);
-	EXPECT(stack_get_xattr(&s, "l0/f", OVL "metacopy", (char[256]){0}) == 0);
+	EXPECT(fstatat(s.fd, "l0/f", &st, 0) == 0 && st.st_size == 4 && st.st_blocks == 0 &&
+	       st.st_mode == 0100644);
+	EXPECT(stack_get_xattr(&s, "l0/f", OVL "metacopy", (char[256]){ 0 }) == 0);
 	stack_forget(&s, f);
 	stack_close(&s);
 	stack_free(&s);

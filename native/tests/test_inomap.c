@@ -14,7 +14,7 @@
 
 static void numbers_devices_in_order(void)
 {
-	struct lam_core core = {0};
+	struct lam_core core = { 0 };
 
 	for (int i = 0; i < 100; i++)
 		EXPECT(lam_fsid(&core, 1000 + (uint64_t)i) == i);
@@ -25,9 +25,10 @@ static void numbers_devices_in_order(void)
 
 static void numbers_differ(void)
 {
-	static const uint64_t inos[] = { 1, 2, 0xffffffff, 1ull << 55, 1ull << 56, (1ull << 56) + 1, UINT64_MAX };
+	static const uint64_t inos[] = { 1,	    2, 0xffffffff, 1ull << 55, 1ull << 56, (1ull << 56) + 1,
+					 UINT64_MAX };
 	uint64_t seen[80 * 7];
-	struct lam_core core = {0};
+	struct lam_core core = { 0 };
 	int count = 0;
 
 	for (uint64_t dev = 0; dev < 80; dev++)
@@ -46,7 +47,7 @@ static void numbers_differ(void)
 static void handles_tell_the_number(const char *where)
 {
 	char path[64];
-	struct lam_core core = {0};
+	struct lam_core core = { 0 };
 	struct statx st;
 	struct lam_fh fh, odd;
 	uint64_t ino;

@@ -84,7 +84,8 @@ static void follows_names_and_paths(void)
 	stack_dir(&s, "l0/in");
 	redirect(&s, "l0/in", "/once/none");
 	stack_open(&s);
-	EXPECT(stack_lists(&s, "abs", "f g ") && stack_reads(&s, "abs/f", "2") && stack_reads(&s, "abs/g", "1"));
+	EXPECT(stack_lists(&s, "abs", "f g ") && stack_reads(&s, "abs/f", "2") &&
+	       stack_reads(&s, "abs/g", "1"));
 	EXPECT(stack_lists(&s, "rel", ""));
 	EXPECT(stack_lists(&s, "two", "t ") && stack_reads(&s, "two/t", "2"));
 	EXPECT(stack_lists(&s, "in", ""));
@@ -118,8 +119,9 @@ static void follows_redirects_on_the_way(void)
 
 static void refuses_malformed_ones(void)
 {
-	static const char *const bad[] = { "", "/", "//", "..", ".", "/..", "/../..", "/a/../b", "/a/./b", "a/b", "/a//b",
-					   "/a/", "../../etc", "/a/..", "./a" };
+	static const char *const bad[] = { "",	    "/",      "//",	   "..",     ".",
+					   "/..",   "/../..", "/a/../b",   "/a/./b", "a/b",
+					   "/a//b", "/a/",    "../../etc", "/a/..",  "./a" };
 	char longest[3900], name[300];
 	struct stack s;
 
@@ -151,8 +153,10 @@ static void refuses_malformed_ones(void)
 	EXPECT(stack_error(&s, "nul") == -EIO && stack_error(&s, "wide") == -EIO);
 	EXPECT(stack_lists(&s, "long", ""));
 	/* One bad directory does not make its neighbours unreadable. */
-	EXPECT(stack_lists(&s, "", "a bad0 bad1 bad10 bad11 bad12 bad13 bad14 bad2 bad3 bad4 bad5 bad6 bad7 bad8 bad9 "
-				   "fine long nul wide "));
+	EXPECT(stack_lists(
+		&s, "",
+		"a bad0 bad1 bad10 bad11 bad12 bad13 bad14 bad2 bad3 bad4 bad5 bad6 bad7 bad8 bad9 "
+		"fine long nul wide "));
 	stack_close(&s);
 	stack_free(&s);
 }
@@ -344,7 +348,8 @@ static void goes_deep(void)
 	EXPECT(lam_mkdir(s.core, ROOT, middle, "made", 0755, &entry) == 0); /* copies up all the way */
 	stack_forget(&s, entry.nodeid);
 	EXPECT(lam_rename(s.core, ROOT, middle, "directory", middle, "renamed", 0) == 0);
-	EXPECT(lam_rename(s.core, ROOT, middle, "renamed", LAM_ROOT_ID, "out", 0) == -EXDEV); /* no redirect is that long */
+	EXPECT(lam_rename(s.core, ROOT, middle, "renamed", LAM_ROOT_ID, "out", 0) ==
+	       -EXDEV); /* no redirect is that long */
 	EXPECT(lam_rmdir(s.core, ROOT, middle, "made") == 0);
 	EXPECT(lam_lookup(s.core, ROOT, middle, "renamed", &entry) == 0);
 	stack_forget(&s, entry.nodeid);

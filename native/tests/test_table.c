@@ -137,7 +137,7 @@ static void equal_hashes_are_neighbours(void)
 
 	make(&b);
 	for (int i = 0; i < 3; i++) {
-		twins[i] = lam_table_add(&b.core, b.dir, (char[2]){(char)('a' + i), '\0'});
+		twins[i] = lam_table_add(&b.core, b.dir, (char[2]){ (char)('a' + i), '\0' });
 		lam_dent_set_first(twins[i], 0, DT_REG);
 	}
 	/* No two names with one hash are at hand: put them so by hand. */

@@ -20,7 +20,7 @@
 #define THREADS 8
 #define NAMES 6
 #define HELD 8
-#define BIG (3u << 20) /* far more than LAM_SMALL_COPY, so that the copy takes a while */
+#define BIG (3u << 20)	 /* far more than LAM_SMALL_COPY, so that the copy takes a while */
 #define MILLISECONDS 700 /* a run; there are four */
 
 struct shared {
@@ -260,8 +260,8 @@ static void populate(const struct stack *s)
 static void run(uint32_t flags, uint32_t redirect, uint32_t max_fds)
 {
 	struct timespec pause = { .tv_sec = MILLISECONDS / 1000, .tv_nsec = MILLISECONDS % 1000 * 1000000l };
-	struct worker workers[THREADS] = {0};
-	struct shared shared = {0};
+	struct worker workers[THREADS] = { 0 };
+	struct shared shared = { 0 };
 	struct stack s;
 
 	stack_make(&s, 2, 1);

@@ -50,7 +50,8 @@ static void lookups_balance(struct stack *s)
 	lam_forget(s->core, LAM_ROOT_ID, 100);
 	lam_forget(s->core, 12345, 1);
 	EXPECT(lam_lookup(s->core, ROOT, entry[0].nodeid, "x", &entry[1]) == -ESTALE);
-	EXPECT(lam_lookup(s->core, ROOT, LAM_ROOT_ID, "f", &entry[1]) == 0 && entry[1].nodeid != entry[0].nodeid);
+	EXPECT(lam_lookup(s->core, ROOT, LAM_ROOT_ID, "f", &entry[1]) == 0 &&
+	       entry[1].nodeid != entry[0].nodeid);
 	EXPECT(lam_lookup(s->core, ROOT, entry[1].nodeid, "x", &entry[2]) == -ENOTDIR);
 	lam_forget(s->core, entry[1].nodeid, UINT64_MAX);
 	EXPECT(lam_lookup(s->core, ROOT, LAM_ROOT_ID, "none", &entry[1]) == -ENOENT);
@@ -71,12 +72,14 @@ static void creations(struct stack *s)
 	EXPECT(S_ISCHR(entry.attr.mode) && entry.attr.rdev == 0x105);
 	stack_forget(s, entry.nodeid);
 	EXPECT(lam_mknod(s->core, ROOT, LAM_ROOT_ID, "w", S_IFCHR | 0600, 0, &entry) == -EPERM);
-	EXPECT(lam_mkdir(s->core, &user, LAM_ROOT_ID, "dir", 0777, &entry) == 0 && entry.attr.mode == (S_IFDIR | 0755));
+	EXPECT(lam_mkdir(s->core, &user, LAM_ROOT_ID, "dir", 0777, &entry) == 0 &&
+	       entry.attr.mode == (S_IFDIR | 0755));
 	stack_forget(s, entry.nodeid);
 	EXPECT(lam_mkdir(s->core, ROOT, LAM_ROOT_ID, "d", 0777, &entry) == -EEXIST);
 	EXPECT(lam_mkdir(s->core, ROOT, LAM_ROOT_ID, "dir", 0777, &entry) == -EEXIST);
 	EXPECT(lam_symlink(s->core, &user, LAM_ROOT_ID, "sym", "a target", &entry) == 0);
-	EXPECT(lam_readlink(s->core, entry.nodeid, target, sizeof(target)) == 8 && !strcmp(target, "a target"));
+	EXPECT(lam_readlink(s->core, entry.nodeid, target, sizeof(target)) == 8 &&
+	       !strcmp(target, "a target"));
 	EXPECT(lam_readlink(s->core, entry.nodeid, target, 3) == 3);
 	EXPECT(lam_readlink(s->core, LAM_ROOT_ID, target, 3) == -EINVAL);
 	stack_forget(s, entry.nodeid);
@@ -91,10 +94,12 @@ static void creations(struct stack *s)
 	EXPECT(lam_create(s->core, ROOT, LAM_ROOT_ID, "stateless", 0600, O_RDWR, &entry, NULL) == 0);
 	EXPECT(lam_write(s->core, ROOT, entry.nodeid, 0, "x", 1, 0, false) == 1);
 	stack_forget(s, entry.nodeid);
-	EXPECT(lam_tmpfile(s->core, ROOT, LAM_ROOT_ID, 0600, O_RDWR, &entry, &fh) == 0 && entry.attr.nlink == 0);
+	EXPECT(lam_tmpfile(s->core, ROOT, LAM_ROOT_ID, 0600, O_RDWR, &entry, &fh) == 0 &&
+	       entry.attr.nlink == 0);
 	EXPECT(lam_write(s->core, ROOT, entry.nodeid, fh, "tmp", 3, 0, false) == 3);
 	lam_release(s->core, fh);
-	EXPECT(lam_link(s->core, ROOT, entry.nodeid, LAM_ROOT_ID, "named", &entry) == 0 && entry.attr.nlink == 1);
+	EXPECT(lam_link(s->core, ROOT, entry.nodeid, LAM_ROOT_ID, "named", &entry) == 0 &&
+	       entry.attr.nlink == 1);
 	lam_forget(s->core, entry.nodeid, 2);
 	EXPECT(stack_reads(s, "named", "tmp"));
 	stack_balanced(s);
@@ -102,8 +107,12 @@ static void creations(struct stack *s)
 
 static void attributes(struct stack *s)
 {
-	struct lam_setattr set = { .valid = LAM_SET_UID | LAM_SET_GID | LAM_SET_MTIME | LAM_SET_MODE, .uid = 7, .gid = 8,
-				   .mtime = 1000, .mtimensec = 5, .mode = 0640 };
+	struct lam_setattr set = { .valid = LAM_SET_UID | LAM_SET_GID | LAM_SET_MTIME | LAM_SET_MODE,
+				   .uid = 7,
+				   .gid = 8,
+				   .mtime = 1000,
+				   .mtimensec = 5,
+				   .mode = 0640 };
 	uint64_t f = stack_find(s, "f"), ino;
 	struct lam_attr attr;
 	struct lam_statx stx;
@@ -112,10 +121,12 @@ static void attributes(struct stack *s)
 	EXPECT(lam_getattr(s->core, f, 0, &attr) == 0 && attr.size == 4);
 	ino = attr.ino;
 	EXPECT(lam_setattr(s->core, ROOT, f, 0, &set, &attr) == 0);
-	EXPECT(attr.uid == 7 && attr.gid == 8 && attr.mtime == 1000 && attr.mtimensec == 5 && attr.ino == ino);
+	EXPECT(attr.uid == 7 && attr.gid == 8 && attr.mtime == 1000 && attr.mtimensec == 5 &&
+	       attr.ino == ino);
 	EXPECT((attr.mode & 07777) == 0640 && attr.size == 4);
 	set = (struct lam_setattr){ .valid = LAM_SET_SIZE, .size = 2 };
-	EXPECT(lam_setattr(s->core, ROOT, f, 0, &set, &attr) == 0 && attr.size == 2 && stack_reads(s, "f", "te"));
+	EXPECT(lam_setattr(s->core, ROOT, f, 0, &set, &attr) == 0 && attr.size == 2 &&
+	       stack_reads(s, "f", "te"));
 	EXPECT(lam_setattr(s->core, ROOT, LAM_ROOT_ID, 0, &set, &attr) == -EISDIR);
 	EXPECT(lam_statx(s->core, f, 0, &stx) == 0 && stx.attr.ino == ino);
 	EXPECT(lam_statfs(s->core, f, &vfs) == 0 && vfs.f_namemax == 255);
@@ -132,7 +143,8 @@ static void xattrs(struct stack *s)
 	char value[64] = "", list[256] = "";
 	ssize_t n;
 
-	EXPECT(lam_getxattr(s->core, f, "user.own", value, sizeof(value)) == 5 && strcmp(value, "value") == 0);
+	EXPECT(lam_getxattr(s->core, f, "user.own", value, sizeof(value)) == 5 &&
+	       strcmp(value, "value") == 0);
 	EXPECT(lam_getxattr(s->core, f, "user.own", NULL, 0) == 5);
 	EXPECT(lam_getxattr(s->core, f, "user.own", value, 2) == -ERANGE);
 	EXPECT(lam_getxattr(s->core, f, "user.none", value, 2) == -ENODATA);
@@ -145,8 +157,8 @@ static void xattrs(struct stack *s)
 	n = lam_listxattr(s->core, ROOT, f, list, sizeof(list));
 	EXPECT(n == lam_listxattr(s->core, ROOT, f, NULL, 0));
 	for (const char *key = list; key < list + n; key += strlen(key) + 1)
-		EXPECT(strcmp(key, "user.own") == 0 || strcmp(key, "user.new") == 0 || strcmp(key, "trusted.own") == 0 ||
-		       strcmp(key, "trusted.overlay.opaque") == 0);
+		EXPECT(strcmp(key, "user.own") == 0 || strcmp(key, "user.new") == 0 ||
+		       strcmp(key, "trusted.own") == 0 || strcmp(key, "trusted.overlay.opaque") == 0);
 	EXPECT(lam_listxattr(s->core, &user, f, list, sizeof(list)) == 18);
 	EXPECT(lam_listxattr(s->core, ROOT, f, list, 4) == -ERANGE);
 	EXPECT(lam_removexattr(s->core, ROOT, f, "user.own") == 0);
@@ -162,11 +174,13 @@ static void data(struct stack *s)
 
 	EXPECT(lam_open(s->core, ROOT, pipe, O_RDONLY, &fh) == -EINVAL);
 	EXPECT(lam_open(s->core, ROOT, LAM_ROOT_ID, O_RDONLY, &fh) == -EISDIR);
-	EXPECT(lam_open(s->core, ROOT, f, O_RDONLY, &fh) == 0 && lam_open(s->core, ROOT, f, O_RDWR, &other) == 0);
+	EXPECT(lam_open(s->core, ROOT, f, O_RDONLY, &fh) == 0 &&
+	       lam_open(s->core, ROOT, f, O_RDWR, &other) == 0);
 	EXPECT(lam_write(s->core, ROOT, f, other, "T", 1, 0, true) == 1);
 	EXPECT(lam_read(s->core, ROOT, f, fh, text, 15, 0) == 4 && strcmp(text, "Text") == 0);
 	EXPECT(lam_fallocate(s->core, ROOT, f, other, 0, 0, 8192) == 0);
-	EXPECT(lam_lseek(s->core, f, fh, 0, SEEK_DATA) == 0 && lam_lseek(s->core, f, fh, 0, SEEK_SET) == -EINVAL);
+	EXPECT(lam_lseek(s->core, f, fh, 0, SEEK_DATA) == 0 &&
+	       lam_lseek(s->core, f, fh, 0, SEEK_SET) == -EINVAL);
 	EXPECT(lam_copy_file_range(s->core, ROOT, big, 0, 0, f, other, 0, 4) == 4);
 	EXPECT(lam_read(s->core, ROOT, f, fh, text, 4, 0) == 4 && strcmp(text, "xxxx") == 0);
 	lam_release(s->core, fh);
@@ -192,7 +206,8 @@ static void inode_flags(struct stack *s)
 
 	EXPECT(lam_ioctl(s->core, ROOT, f, 0, FIFREEZE, &flags, sizeof(flags)) == -ENOTTY);
 	EXPECT(lam_ioctl(s->core, ROOT, f, 0, FS_IOC_GETFLAGS, &flags, 1) == -ENOTTY);
-	lam_ioctl(s->core, ROOT, f, 0, FS_IOC_GETFLAGS, &flags, sizeof(flags)); /* not every file system has them */
+	lam_ioctl(s->core, ROOT, f, 0, FS_IOC_GETFLAGS, &flags,
+		  sizeof(flags)); /* not every file system has them */
 	lam_ioctl(s->core, ROOT, LAM_ROOT_ID, 0, FS_IOC_GETFLAGS, &flags, sizeof(flags));
 	stack_forget(s, f);
 }
@@ -204,11 +219,13 @@ static void removals(struct stack *s)
 	struct lam_attr attr;
 	char text[8] = "";
 
-	EXPECT(stack_unlink(s, "d") == -EISDIR && stack_rmdir(s, "f") == -ENOTDIR && stack_rmdir(s, "d") == -ENOTEMPTY);
+	EXPECT(stack_unlink(s, "d") == -EISDIR && stack_rmdir(s, "f") == -ENOTDIR &&
+	       stack_rmdir(s, "d") == -ENOTEMPTY);
 	EXPECT(lam_open(s->core, ROOT, f, O_RDONLY, &fh) == 0 && stack_unlink(s, "f") == 0);
 	EXPECT(stack_error(s, "f") == -ENOENT && lam_getattr(s->core, f, fh, &attr) == 0 && attr.nlink == 0);
 	EXPECT(lam_read(s->core, ROOT, f, fh, text, 4, 0) == 4 && strcmp(text, "text") == 0);
-	EXPECT(lam_write(s->core, ROOT, f, 0, "T", 1, 0, false) == 1 && lam_read(s->core, ROOT, f, fh, text, 4, 0) == 4);
+	EXPECT(lam_write(s->core, ROOT, f, 0, "T", 1, 0, false) == 1 &&
+	       lam_read(s->core, ROOT, f, fh, text, 4, 0) == 4);
 	EXPECT(strcmp(text, "Text") == 0);
 	lam_release(s->core, fh);
 	stack_forget(s, f);
@@ -218,22 +235,26 @@ static void removals(struct stack *s)
 	/* The one that went stays empty, whoever has its name now. */
 	EXPECT(lam_create(s->core, ROOT, d, "x", 0644, O_RDWR, &entry, NULL) == -ENOENT);
 	EXPECT(lam_rename(s->core, ROOT, LAM_ROOT_ID, "big", d, "big", 0) == -ENOENT);
-	EXPECT(lam_lookup(s->core, ROOT, d, "x", &entry) == -ENOENT && lam_getattr(s->core, d, 0, &attr) == 0);
+	EXPECT(lam_lookup(s->core, ROOT, d, "x", &entry) == -ENOENT &&
+	       lam_getattr(s->core, d, 0, &attr) == 0);
 	EXPECT(attr.nlink == 0 && stack_chmod(s, "gone", 0700) == 0 && stack_lists(s, "gone", ""));
 	stack_forget(s, d);
 }
 
 static void renames(struct stack *s)
 {
-	EXPECT(stack_rename(s, "f", "g", RENAME_NOREPLACE) == 0 && stack_rename(s, "g", "big", RENAME_NOREPLACE) == -EEXIST);
+	EXPECT(stack_rename(s, "f", "g", RENAME_NOREPLACE) == 0 &&
+	       stack_rename(s, "g", "big", RENAME_NOREPLACE) == -EEXIST);
 	EXPECT(stack_rename(s, "g", "d", 0) == -EISDIR && stack_rename(s, "d", "g", 0) == -ENOTDIR);
 	EXPECT(stack_rename(s, "d", "d/sub", 0) == -EINVAL && stack_rename(s, "none", "x", 0) == -ENOENT);
 	EXPECT(stack_rename(s, "g", "d", RENAME_EXCHANGE) == 0 && stack_reads(s, "d", "text"));
 	EXPECT(stack_lists(s, "g", "high low ") && stack_reads(s, "g/low", "low"));
-	EXPECT(stack_rename(s, "g/low", "d", 0) == 0 && stack_reads(s, "d", "low") && stack_lists(s, "g", "high "));
+	EXPECT(stack_rename(s, "g/low", "d", 0) == 0 && stack_reads(s, "d", "low") &&
+	       stack_lists(s, "g", "high "));
 	EXPECT(stack_rename(s, "d", "d", 0) == 0 && stack_rename(s, "g", "h", 16) == -EINVAL);
 	EXPECT(stack_mkdir(s, "empty") == 0 && stack_rename(s, "g", "empty", 0) == 0);
-	EXPECT(stack_rename(s, "big", "empty/b", RENAME_WHITEOUT) == 0 && stack_lists(s, "", "d empty link pipe "));
+	EXPECT(stack_rename(s, "big", "empty/b", RENAME_WHITEOUT) == 0 &&
+	       stack_lists(s, "", "d empty link pipe "));
 	EXPECT(stack_lists(s, "empty", "b high "));
 }
 
@@ -281,8 +302,10 @@ static void without_an_upper(void)
 	stack_file(&s, "l0/f", "text");
 	stack_open(&s);
 	EXPECT(lam_core_readonly(s.core) && stack_reads(&s, "f", "text"));
-	EXPECT(stack_unlink(&s, "f") == -EROFS && stack_write(&s, "f", "x") == -EROFS && stack_chmod(&s, "f", 0) == -EROFS);
-	EXPECT(stack_mkdir(&s, "d") == -EROFS && stack_rename(&s, "f", "g", 0) == -EROFS && stack_link(&s, "f", "g") == -EROFS);
+	EXPECT(stack_unlink(&s, "f") == -EROFS && stack_write(&s, "f", "x") == -EROFS &&
+	       stack_chmod(&s, "f", 0) == -EROFS);
+	EXPECT(stack_mkdir(&s, "d") == -EROFS && stack_rename(&s, "f", "g", 0) == -EROFS &&
+	       stack_link(&s, "f", "g") == -EROFS);
 	EXPECT(lam_tmpfile(s.core, ROOT, LAM_ROOT_ID, 0600, O_RDWR, &entry, &fh) == -EROFS);
 	uproot(&s);
 }
@@ -296,7 +319,8 @@ static void closes_in_the_middle(void)
 
 	plant(&s, LAM_CFG_METACOPY | LAM_CFG_INDEX);
 	d = stack_find(&s, "d");
-	EXPECT(lam_lookup(s.core, ROOT, d, "low", &entry) == 0 && lam_open(s.core, ROOT, entry.nodeid, O_RDWR, &fh) == 0);
+	EXPECT(lam_lookup(s.core, ROOT, d, "low", &entry) == 0 &&
+	       lam_open(s.core, ROOT, entry.nodeid, O_RDWR, &fh) == 0);
 	EXPECT(lam_unlink(s.core, ROOT, d, "low") == 0);
 	EXPECT(lam_tmpfile(s.core, ROOT, d, 0600, O_RDWR, &entry, &fh) == 0);
 	lam_core_close(s.core);
@@ -306,8 +330,9 @@ static void closes_in_the_middle(void)
 
 int main(void)
 {
-	static void (*const cases[])(struct stack *) = { lookups_balance, creations, attributes, xattrs, data, inode_flags,
-							 removals, renames, listings };
+	static void (*const cases[])(struct stack *) = { lookups_balance, creations, attributes,
+							 xattrs,	  data,	     inode_flags,
+							 removals,	  renames,   listings };
 	static const uint32_t flags[] = { 0, LAM_CFG_METACOPY, LAM_CFG_METACOPY | LAM_CFG_INDEX };
 	struct stack s;
 

@@ -78,10 +78,10 @@ static void reads_all_kinds_of_opaque(void)
 		const char *value;
 		bool hides;
 	} marks[] = {
-		{ "trusted.overlay.opaque", "y", true },   { "user.overlay.opaque", "y", true },
+		{ "trusted.overlay.opaque", "y", true },    { "user.overlay.opaque", "y", true },
 		{ "user.fuseoverlayfs.opaque", "y", true }, { "trusted.overlay.opaque", "x", false },
-		{ "trusted.overlay.opaque", "n", false },  { "trusted.overlay.opaque", "yes", false },
-		{ "trusted.overlay.opaque", "", false },   { NULL, NULL, true },
+		{ "trusted.overlay.opaque", "n", false },   { "trusted.overlay.opaque", "yes", false },
+		{ "trusted.overlay.opaque", "", false },    { NULL, NULL, true },
 	};
 
 	for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
@@ -138,14 +138,16 @@ static void leaves_what_is_needed(void)
 	stack_dir(&s, "l0/e");
 	stack_open(&s);
 	EXPECT(stack_unlink(&s, "f") == 0 && is_whiteout(&s, "u0/f"));
-	EXPECT(stack_rmdir(&s, "d") == -ENOTEMPTY && stack_unlink(&s, "d/in") == 0 && is_whiteout(&s, "u0/d/in"));
+	EXPECT(stack_rmdir(&s, "d") == -ENOTEMPTY && stack_unlink(&s, "d/in") == 0 &&
+	       is_whiteout(&s, "u0/d/in"));
 	EXPECT(stack_rmdir(&s, "d") == 0 && is_whiteout(&s, "u0/d"));
 	EXPECT(stack_rename(&s, "e", "e2", 0) == 0 && is_whiteout(&s, "u0/e"));
 	EXPECT(stack_create(&s, "own", "x") == 0 && stack_unlink(&s, "own") == 0 && !stack_has(&s, "u0/own"));
 	EXPECT(stack_mkdir(&s, "d") == 0 && stack_lists(&s, "d", "") && stack_create(&s, "d/in", "new") == 0);
 	EXPECT(stack_create(&s, "f", "new") == 0 && stack_reads(&s, "f", "new"));
 	EXPECT(stack_unlink(&s, "f") == 0 && is_whiteout(&s, "u0/f"));
-	EXPECT(stack_rename(&s, "d/in", "f", 0) == 0 && stack_reads(&s, "f", "new") && !stack_has(&s, "u0/d/in"));
+	EXPECT(stack_rename(&s, "d/in", "f", 0) == 0 && stack_reads(&s, "f", "new") &&
+	       !stack_has(&s, "u0/d/in"));
 	EXPECT(stack_rename(&s, "d", "d2", 0) == 0 && is_whiteout(&s, "u0/d") && stack_lists(&s, "d2", ""));
 	EXPECT(stack_rename(&s, "d2", "d", 0) == 0 && !stack_has(&s, "u0/d2") && stack_lists(&s, "d", ""));
 	stack_close(&s);
@@ -175,7 +177,8 @@ static void directories_of_whiteouts_go(void)
 	EXPECT(stack_mkdir(&s, "over") == 0 && stack_rename(&s, "over", "d", 0) == 0);
 	EXPECT(stack_lists(&s, "", "d ") && stack_lists(&s, "d", ""));
 	EXPECT(stack_mkdir(&s, "plain") == 0 && stack_create(&s, "plain/1", "") == 0);
-	EXPECT(stack_unlink(&s, "plain/1") == 0 && stack_rmdir(&s, "plain") == 0 && !stack_has(&s, "u0/plain"));
+	EXPECT(stack_unlink(&s, "plain/1") == 0 && stack_rmdir(&s, "plain") == 0 &&
+	       !stack_has(&s, "u0/plain"));
 	EXPECT(stack_rmdir(&s, "d") == 0);
 	stack_close(&s);
 	stack_open(&s);
