@@ -227,7 +227,6 @@ struct lam_server_config {
 	uint32_t passthrough;
 	uint32_t stateless;
 	uint32_t writeback;
-	uint32_t default_permissions;
 	uint32_t max_write;
 	uint32_t pool_threads;
 	uint32_t debug;

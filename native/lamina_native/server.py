@@ -35,7 +35,6 @@ class Server:
         stateless: str = "auto",
         writeback: str = "auto",
         follow: str = "auto",
-        default_permissions: bool = True,
         max_write: int = 0,
         pool_threads: int = 0,
         debug: bool = False,
@@ -49,7 +48,6 @@ class Server:
         config.passthrough = TRISTATE[passthrough]
         config.stateless = TRISTATE[stateless]
         config.writeback = TRISTATE[writeback]
-        config.default_permissions = default_permissions
         config.max_write = max_write
         config.pool_threads = pool_threads
         config.debug = debug

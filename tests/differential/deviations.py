@@ -15,11 +15,17 @@ from tests.differential.operations import Op, Outcome
 OutcomeFilter = Callable[[Op, Outcome, Outcome], str]
 
 
+def _pairs(expected: object, found: object) -> bool:
+    """Say whether both are (same first, outcome), as wrapped operations answer."""
+    both = isinstance(expected, tuple) and isinstance(found, tuple)
+    return both and len(expected) == len(found) == 2 and expected[0] == found[0]  # type: ignore[arg-type, index]
+
+
 def _mtime_of_metacopy(op: Op, expected: Outcome, found: Outcome) -> str:
     """Excuse an outcome that differs in a fresh mtime of a file only."""
     if expected[0] != "ok" or found[0] != "ok":
         return ""
-    if isinstance(expected[1], tuple) and isinstance(found[1], tuple) and expected[1][0] == found[1][0]:
+    if _pairs(expected[1], found[1]):
         return _mtime_of_metacopy(op, expected[1][1], found[1][1])
     ours, theirs = found[1], expected[1]
     if not isinstance(ours, dict) or not isinstance(theirs, dict):
@@ -38,7 +44,9 @@ _METACOPY_MTIME = (
     "when the kernel copies up the data of a metacopy it forgets the mtime that was there, though"
     " nothing was written yet; ours keeps it"
 )
-_FILE_MTIME = re.compile(r"^'.*': mtime of a file: (fresh != .*|.* != fresh)$", re.DOTALL)  # either side's upper
+_FILE_MTIME = re.compile(
+    r"^'.*': mtime of a file: (fresh != .*|.* != fresh)$", re.DOTALL
+)  # either side's upper
 
 
 def _seek_of_real_directory(op: Op, expected: Outcome, found: Outcome) -> str:
@@ -84,7 +92,7 @@ def _set_ids_of_outcome(op: Op, expected: Outcome, found: Outcome) -> str:
     """The same as a line of a tree: see _set_ids_of_passthrough."""
     if expected[0] != "ok" or found[0] != "ok":
         return ""
-    if isinstance(expected[1], tuple) and isinstance(found[1], tuple) and expected[1][0] == found[1][0]:
+    if _pairs(expected[1], found[1]):
         return _set_ids_of_outcome(op, expected[1][1], found[1][1])
     ours, theirs = found[1], expected[1]
     if not isinstance(ours, dict) or not isinstance(theirs, dict) or "mode" not in ours:
@@ -160,6 +168,10 @@ def avoided(op: Op, flavour: str, root: str) -> str:
     """Say why an operation is not played at all, since what it changes may differ; "" if it is."""
     match inner(op):
         case ("link", source, _) if flavour == "user" and _special(f"{root}/{source}"):
+            return _SPECIAL_ORIGIN
+        case (("chown" | "chmod" | "utimens" | "rename"), source, *_) if flavour == "user" and _special(
+            f"{root}/{source}"
+        ):
             return _SPECIAL_ORIGIN
         case ("chown", _, -1, -1):
             return (

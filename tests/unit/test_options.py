@@ -20,7 +20,6 @@ def test_defaults_are_the_complete_union() -> None:
     assert (got.lower, got.upper, got.work) == (("/l",), ("/u",), ("/w",))
     assert (got.redirect_dir, got.metacopy, got.index, got.xino) == ("on", True, True, True)
     assert (got.fsync, got.engine, got.passthrough, got.open) == ("auto", "native", "auto", "auto")
-    assert got.default_permissions
     assert got.userxattr is None
     assert got.allow_other is None
     assert not got.readonly

@@ -40,9 +40,7 @@ def attach(options: Options, mountpoint: bytes) -> int:
 
 def kernel_options(options: Options) -> list[str]:
     """Say what the kernel itself must know of the options."""
-    words = []
-    if options.default_permissions:
-        words.append("default_permissions")
+    words = ["default_permissions"]
     allow_other = options.allow_other
     if allow_other is None:
         allow_other = capabilities.may_allow_other()

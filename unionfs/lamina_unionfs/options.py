@@ -61,6 +61,8 @@ IGNORED = frozenset(
     "no_splice_read no_splice_write no_splice_move "
     # fuse-overlayfs's: threads and inode numbers are always as the option asks for at best
     "threaded fast_ino "
+    # libfuse's: the kernel always checks permissions
+    "default_permissions "
     # kernel overlayfs's: st_dev and the file system id are FUSE's
     "uuid override_creds".split()
 )
@@ -71,6 +73,7 @@ REFUSED = {
     "blkdev": "blkdev is not supported: a union has no block device",
     "remount": "remount is not supported: unmount and mount again",
     "datadir+": "data-only layers (datadir+) are not supported",
+    "nodefault_permissions": "nodefault_permissions is not supported: nobody else would check permissions",
     "nooverride_creds": "nooverride_creds is not supported: the layers are read as the server's user",
 }
 
@@ -105,7 +108,6 @@ DEFAULTS: Draft = {
     "entry_timeout": 86400.0,
     "attr_timeout": 86400.0,
     "negative_timeout": 86400.0,
-    "default_permissions": True,
     "allow_other": None,
     "flags": 0,
     "source": "",
@@ -148,7 +150,6 @@ class Options:
     entry_timeout: float
     attr_timeout: float
     negative_timeout: float
-    default_permissions: bool
     allow_other: bool | None
     flags: int
     source: str
@@ -256,7 +257,6 @@ TABLE: dict[str, Callable[[Draft, str, str | None], None]] = {
     "xino": _xino,
     "userxattr": _constant("userxattr", True),
     "volatile": _constant("fsync", "volatile"),
-    "default_permissions": _constant("default_permissions", True),
     "nfs_export": _only_off,
     "verity": _only_off,
     # fuse-overlayfs
@@ -283,7 +283,6 @@ TABLE: dict[str, Callable[[Draft, str, str | None], None]] = {
     "max_write": _store("max_write", lambda name, value: values.number(name, value, top=1 << 24)),
     # ours
     "noallow_other": _constant("allow_other", False),
-    "nodefault_permissions": _constant("default_permissions", False),
     "nouserxattr": _constant("userxattr", False),
     "nowriteback": _constant("writeback", "off"),
     "create_policy": _choice("create_policy", "top", "most-free", "path-preserving"),

@@ -121,7 +121,6 @@ def _serve_fast(
             stateless=STATELESS[options.open],
             writeback=options.writeback,
             follow=options.follow,
-            default_permissions=options.default_permissions,
             max_write=options.max_write,
             debug=debug,
             entry_timeout=options.entry_timeout,

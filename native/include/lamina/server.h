@@ -35,7 +35,6 @@ struct lam_server_config {
 	uint32_t passthrough;
 	uint32_t stateless; /* enum lam_tristate: ENOSYS on OPEN; auto: where passthrough is not had */
 	uint32_t writeback; /* enum lam_tristate: auto is off */
-	uint32_t default_permissions; /* 1: the kernel checks permissions (what the mount was told) */
 	uint32_t max_write;	      /* bytes; 0: 1 MiB */
 	uint32_t pool_threads;	      /* at most; 0: 4 */
 	uint32_t debug;		      /* 1: one line a request on stderr */
