@@ -60,8 +60,7 @@ static void amend_entry(const struct lam_server *srv, struct fuse_entry_out *ent
 
 static bool is_dots(const struct fuse_direntplus *one)
 {
-	return one->name[0] == '.' &&
-	       (one->namelen == 1 || (one->namelen == 2 && one->name[1] == '.'));
+	return one->name[0] == '.' && (one->namelen == 1 || (one->namelen == 2 && one->name[1] == '.'));
 }
 
 static void amend_listing(const struct lam_server *srv, unsigned char *data, size_t size)

@@ -105,7 +105,8 @@ static int open_once(struct lam_core *core, const struct lam_at *at, int flags)
 	int fd;
 
 	if (at->fd >= 0) /* through the magic link: the object has no name */
-		return result(openat(core->proc_fd, lam_decimal(number, (unsigned int)at->fd), flags | O_CLOEXEC));
+		return result(
+			openat(core->proc_fd, lam_decimal(number, (unsigned int)at->fd), flags | O_CLOEXEC));
 	if (flags == O_RDONLY)
 		return only_regular(at->dir->layer->ops->open_data(core, at->dir, at->name));
 	fd = lam_ldir_fd(core, at->dir);
@@ -146,7 +147,8 @@ ssize_t lam_at_readlink(struct lam_core *core, const struct lam_at *at, char *bu
 	return length < 0 ? -errno : length;
 }
 
-ssize_t lam_at_getxattr(struct lam_core *core, const struct lam_at *at, const char *key, void *value, size_t size)
+ssize_t lam_at_getxattr(struct lam_core *core, const struct lam_at *at, const char *key, void *value,
+			size_t size)
 {
 	struct lam_fd_path path;
 	ssize_t length;
@@ -168,8 +170,8 @@ ssize_t lam_at_listxattr(struct lam_core *core, const struct lam_at *at, char *l
 	return length < 0 ? -errno : length;
 }
 
-int lam_at_setxattr(struct lam_core *core, const struct lam_at *at, const char *key, const void *value, size_t size,
-		    int flags)
+int lam_at_setxattr(struct lam_core *core, const struct lam_at *at, const char *key, const void *value,
+		    size_t size, int flags)
 {
 	struct lam_fd_path path;
 	const char *name = at->name;

@@ -14,7 +14,8 @@
 #include <lamina/table.h>
 #include <lamina/xattr.h>
 
-int lam_set_origin(struct lam_core *core, const struct lam_at *at, const struct statx *st, struct lam_temp *temp)
+int lam_set_origin(struct lam_core *core, const struct lam_at *at, const struct statx *st,
+		   struct lam_temp *temp)
 {
 	char key[LAM_KEY_MAX];
 	struct lam_fh fh;
@@ -69,7 +70,8 @@ static int copy_dir(struct lam_core *core, struct lam_node *dir, struct lam_ldir
 		return rc;
 	core->stats.copyups++;
 	/* Only directories below an opaque or foreign upper have parts above this one. */
-	return dent->first > layer->index ? lam_dent_raise(dent, (uint16_t)layer->index) : lam_dent_more(dent, (uint16_t)layer->index);
+	return dent->first > layer->index ? lam_dent_raise(dent, (uint16_t)layer->index)
+					  : lam_dent_more(dent, (uint16_t)layer->index);
 }
 
 int lam_dir_on(struct lam_core *core, struct lam_node *dir, struct lam_layer *layer, struct lam_ldir **out)

@@ -34,7 +34,7 @@ static int copy_bytes(struct lam_core *core, int from, int to, uint64_t size, co
  * the node copied waits for LAM_NODE_COPYING to go.
  */
 int lam_copy_contents(struct lam_core *core, struct lam_node *node, const struct lam_layer *layer, int to,
-			 uint64_t size, const struct statx *st)
+		      uint64_t size, const struct statx *st)
 {
 	bool slow = lam_copy_takes_long(core, layer, size);
 	struct lam_at data;
@@ -77,8 +77,8 @@ static int finish_metacopy(struct lam_core *core, struct lam_node *node, const s
 	if (rc == 0 && caps_size > 0)
 		rc = lam_at_setxattr(core, top, "security.capability", caps, (size_t)caps_size, 0);
 	if (rc == 0)
-		rc = top->fd < 0 ? lam_private_remove(core, top->dir, top->name, "metacopy") :
-				   lam_at_removexattr(core, top, lam_private_name(core, "metacopy", key));
+		rc = top->fd < 0 ? lam_private_remove(core, top->dir, top->name, "metacopy")
+				 : lam_at_removexattr(core, top, lam_private_name(core, "metacopy", key));
 	if (rc < 0)
 		return rc;
 	node->flags &= (uint16_t)~LAM_NODE_METACOPY;
@@ -113,8 +113,8 @@ int lam_metacopy_fill(struct lam_core *core, struct lam_node *node, enum lam_cop
 		rc = ftruncate(to, 0) < 0 ? -errno : 0;
 	else
 		rc = lam_copy_contents(core, node, &core->layers[0], to, st.stx_size, &below);
-	times[0] = (struct timespec){.tv_sec = st.stx_atime.tv_sec, .tv_nsec = st.stx_atime.tv_nsec};
-	times[1] = (struct timespec){.tv_sec = st.stx_mtime.tv_sec, .tv_nsec = st.stx_mtime.tv_nsec};
+	times[0] = (struct timespec){ .tv_sec = st.stx_atime.tv_sec, .tv_nsec = st.stx_atime.tv_nsec };
+	times[1] = (struct timespec){ .tv_sec = st.stx_mtime.tv_sec, .tv_nsec = st.stx_mtime.tv_nsec };
 	if (how == LAM_COPY_EMPTY)
 		times[1].tv_nsec = UTIME_NOW;
 	if (rc == 0 && futimens(to, times) < 0)

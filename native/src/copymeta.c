@@ -68,8 +68,8 @@ static int copy_xattrs(struct lam_core *core, const struct lam_at *at, struct la
 
 static void times_of(const struct statx *st, struct timespec times[2])
 {
-	times[0] = (struct timespec){.tv_sec = st->stx_atime.tv_sec, .tv_nsec = st->stx_atime.tv_nsec};
-	times[1] = (struct timespec){.tv_sec = st->stx_mtime.tv_sec, .tv_nsec = st->stx_mtime.tv_nsec};
+	times[0] = (struct timespec){ .tv_sec = st->stx_atime.tv_sec, .tv_nsec = st->stx_atime.tv_nsec };
+	times[1] = (struct timespec){ .tv_sec = st->stx_mtime.tv_sec, .tv_nsec = st->stx_mtime.tv_nsec };
 }
 
 int lam_times_save(struct lam_core *core, struct lam_ldir *dir, struct lam_times *times)
@@ -84,13 +84,13 @@ int lam_times_save(struct lam_core *core, struct lam_ldir *dir, struct lam_times
 
 void lam_times_restore(struct lam_core *core, struct lam_ldir *dir, const struct lam_times *times)
 {
-	struct lam_at at = {.dir = dir, .name = ".", .fd = -1};
+	struct lam_at at = { .dir = dir, .name = ".", .fd = -1 };
 
 	lam_at_utimens(core, &at, times->at); /* as far as possible: the copy itself has succeeded */
 }
 
-int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct statx *st, struct lam_temp *temp,
-		  bool touched)
+int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct statx *st,
+		  struct lam_temp *temp, bool touched)
 {
 	struct timespec times[2];
 	int rc = 0;

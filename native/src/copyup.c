@@ -30,7 +30,7 @@ struct copy {
 	enum lam_copy how;
 	bool metacopy; /* leave the data below */
 	bool indexed;
-	bool replace;  /* take the place of a metadata-only copy */
+	bool replace; /* take the place of a metadata-only copy */
 	char index_name[LAM_INDEX_NAME];
 };
 
@@ -66,12 +66,12 @@ static int mark_origin(struct lam_core *core, struct copy *copy)
 	int rc;
 
 	if (copy->replace) {
-		length = copy->at.fd < 0 ? lam_private_get(core, copy->at.dir, copy->at.name, "origin", fh.bytes,
-							   sizeof(fh.bytes)) :
-					   -ENODATA;
-		return length <= 0 ? 0 :
-				     lam_temp_setxattr(&copy->temp, lam_private_name(core, "origin", key), fh.bytes,
-						       (size_t)length);
+		length = copy->at.fd < 0 ? lam_private_get(core, copy->at.dir, copy->at.name, "origin",
+							   fh.bytes, sizeof(fh.bytes))
+					 : -ENODATA;
+		return length <= 0 ? 0
+				   : lam_temp_setxattr(&copy->temp, lam_private_name(core, "origin", key),
+						       fh.bytes, (size_t)length);
 	}
 	/* The origin of a name whose link is broken is shared with others: it says nothing of st_ino. */
 	if (copy->st.stx_nlink > 1 && !copy->indexed)
@@ -95,7 +95,8 @@ static int fill_temp(struct lam_core *core, struct copy *copy)
 		if (ftruncate(copy->temp.fd, (off_t)copy->st.stx_size) < 0)
 			return -errno;
 	} else if (S_ISREG(copy->st.stx_mode) && copy->how != LAM_COPY_EMPTY) {
-		rc = lam_copy_contents(core, copy->node, copy->layer, copy->temp.fd, copy->st.stx_size, &copy->st);
+		rc = lam_copy_contents(core, copy->node, copy->layer, copy->temp.fd, copy->st.stx_size,
+				       &copy->st);
 		if (rc == 0) /* it may have lost its name meanwhile */
 			rc = lam_at_top(core, copy->node, &copy->at);
 	}
@@ -201,7 +202,8 @@ static void settle(struct lam_core *core, struct copy *copy)
 
 	if (copy->metacopy) {
 		node->flags |= LAM_NODE_METACOPY;
-		node->flags &= (uint16_t)~LAM_NODE_REDIRECT; /* that was the lower's; the copy is below it by name */
+		node->flags &=
+			(uint16_t)~LAM_NODE_REDIRECT; /* that was the lower's; the copy is below it by name */
 		core->stats.metacopies++;
 	} else {
 		node->flags &= (uint16_t) ~(LAM_NODE_METACOPY | LAM_NODE_REDIRECT);
@@ -215,7 +217,8 @@ static void settle(struct lam_core *core, struct copy *copy)
 static int copy_whole(struct lam_core *core, struct lam_node *node, enum lam_copy how, bool replace)
 {
 	struct copy copy = {
-		.node = node, .layer = &core->layers[0], .how = how, .temp = {.fd = -1}, .replace = replace};
+		.node = node, .layer = &core->layers[0], .how = how, .temp = { .fd = -1 }, .replace = replace
+	};
 	bool had_origin = node->flags & LAM_NODE_ORIGIN;
 	struct lam_ldir *dir;
 	int rc;
@@ -233,7 +236,8 @@ static int copy_whole(struct lam_core *core, struct lam_node *node, enum lam_cop
 		return rc;
 	copy.metacopy = how == LAM_COPY_META && S_ISREG(copy.st.stx_mode) && copy.st.stx_size > 0 &&
 			core->flags & LAM_CFG_METACOPY && copy.layer->abilities & LAM_UP_XATTR;
-	copy.indexed = !replace && node->dent && lam_links_indexed(core, &copy.at, copy.layer, &copy.st, copy.index_name);
+	copy.indexed = !replace && node->dent &&
+		       lam_links_indexed(core, &copy.at, copy.layer, &copy.st, copy.index_name);
 	rc = make_temp(core, &copy);
 	if (rc == 0)
 		rc = fill_temp(core, &copy);
@@ -268,7 +272,8 @@ static int complete(struct lam_core *core, struct lam_node *node, enum lam_copy 
 	return copy_whole(core, node, how, true);
 }
 
-int lam_copyup(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node, enum lam_copy how)
+int lam_copyup(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node,
+	       enum lam_copy how)
 {
 	struct lam_ldir *dir;
 	struct lam_at at;

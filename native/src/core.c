@@ -25,14 +25,14 @@
 #include <lamina/verbs.h>
 #include <lamina/xattr.h>
 
-#define MIN_CACHE 64	  /* descriptors: several times LAM_LDIR_SAFE */
-#define MAX_CACHE 16384	  /* directories kept open; beyond it reopening costs less than they do */
-#define OTHER_FDS 64	  /* layers' roots come on top */
+#define MIN_CACHE 64	/* descriptors: several times LAM_LDIR_SAFE */
+#define MAX_CACHE 16384 /* directories kept open; beyond it reopening costs less than they do */
+#define OTHER_FDS 64	/* layers' roots come on top */
 
 /* Share out the descriptors the process may have. */
 static void set_limits(struct lam_core *core, const struct lam_config *config)
 {
-	struct rlimit limit = {.rlim_cur = 1024, .rlim_max = 1024};
+	struct rlimit limit = { .rlim_cur = 1024, .rlim_max = 1024 };
 	uint64_t room, fixed = OTHER_FDS + 4ull * core->nlayers;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
@@ -128,7 +128,8 @@ static int open_layer(struct lam_core *core, uint32_t index, const char *path, s
 	layer->lock_fd[0] = layer->lock_fd[1] = -1;
 	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return lam_fail(why, -errno, layer->upper ? "cannot open upperdir" : "cannot open lowerdir", path);
+		return lam_fail(why, -errno, layer->upper ? "cannot open upperdir" : "cannot open lowerdir",
+				path);
 	layer->root = lam_ldir_root(layer, fd);
 	if (!layer->root) {
 		lam_close(&fd);
@@ -154,8 +155,9 @@ static int read_root_marks(struct lam_core *core, struct lam_layer *layer)
 	int rc = lam_ldir_marks(core, layer->root);
 
 	layer->root->flags &= ~(uint32_t)(LAM_LDIR_OPAQUE | LAM_LDIR_REDIRECT);
-	layer->override = lam_layer_getxattr(core, layer->root, ".", "user.containers.override_stat", NULL, 0) > 0 ||
-			  lam_layer_getxattr(core, layer->root, ".", "user.fuseoverlayfs.override_stat", NULL, 0) > 0;
+	layer->override =
+		lam_layer_getxattr(core, layer->root, ".", "user.containers.override_stat", NULL, 0) > 0 ||
+		lam_layer_getxattr(core, layer->root, ".", "user.fuseoverlayfs.override_stat", NULL, 0) > 0;
 	return rc;
 }
 
@@ -179,7 +181,8 @@ static int open_all(struct lam_core *core, const struct lam_config *config, stru
 	int rc = settings(core, config, why);
 
 	for (uint32_t i = 0; rc == 0 && i < core->nlayers; i++)
-		rc = open_layer(core, i, i < core->nuppers ? config->upper[i] : config->lower[i - core->nuppers], why);
+		rc = open_layer(core, i,
+				i < core->nuppers ? config->upper[i] : config->lower[i - core->nuppers], why);
 	for (uint32_t i = 0; rc == 0 && i < core->nlayers; i++)
 		if ((rc = read_root_marks(core, &core->layers[i])) < 0)
 			lam_fail(why, rc, "cannot read xattrs", "layer root");
@@ -192,7 +195,7 @@ static int open_all(struct lam_core *core, const struct lam_config *config, stru
 
 int lam_core_open(const struct lam_config *config, char *why_text, size_t why_size, struct lam_core **out)
 {
-	struct lam_why why = {.text = why_text, .size = why_size};
+	struct lam_why why = { .text = why_text, .size = why_size };
 	struct lam_core *core = calloc(1, sizeof(*core));
 	int rc;
 

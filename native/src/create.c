@@ -66,9 +66,12 @@ static int make_as(struct lam_core *core, int dirfd, const char *name, struct ma
 	}
 	lam_as_end(core, as);
 	/* Device nodes need a capability that acting as the caller gives up; the kernel has checked the caller's. */
-	if (rc == -EPERM && as.switched && (S_ISCHR(mode) || S_ISBLK(mode)) && mknodat(dirfd, name, mode, make->rdev) == 0)
-		rc = fchownat(dirfd, name, lam_uid_in(core, make->caller->uid), lam_gid_in(core, make->caller->gid),
-			      AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	if (rc == -EPERM && as.switched && (S_ISCHR(mode) || S_ISBLK(mode)) &&
+	    mknodat(dirfd, name, mode, make->rdev) == 0)
+		rc = fchownat(dirfd, name, lam_uid_in(core, make->caller->uid),
+			      lam_gid_in(core, make->caller->gid), AT_SYMLINK_NOFOLLOW) < 0
+			     ? -errno
+			     : 0;
 	return rc;
 }
 
@@ -91,8 +94,8 @@ static int make_at(struct lam_core *core, int dirfd, const char *name, struct ma
 			rc = lam_chmod_at(dirfd, name, (st.stx_mode & 07777) | S_ISGID);
 	}
 	if (rc == 0 && lam_override_used(core) && !S_ISLNK(mode)) {
-		struct lam_ldir holder = {.layer = &core->layers[0], .fd = dirfd};
-		struct lam_at at = {.dir = &holder, .name = name, .fd = -1};
+		struct lam_ldir holder = { .layer = &core->layers[0], .fd = dirfd };
+		struct lam_at at = { .dir = &holder, .name = name, .fd = -1 };
 
 		rc = lam_override_write(core, &at, lam_uid_in(core, make->caller->uid),
 					lam_gid_in(core, make->caller->gid), wanted, (uint32_t)make->rdev);
@@ -105,7 +108,8 @@ static int make_at(struct lam_core *core, int dirfd, const char *name, struct ma
 }
 
 /* A directory in workdir where new objects come out as they would in 'dir'. */
-static int open_stand_in(struct lam_core *core, const struct make *make, struct lam_ldir *dir, struct lam_temp *temp)
+static int open_stand_in(struct lam_core *core, const struct make *make, struct lam_ldir *dir,
+			 struct lam_temp *temp)
 {
 	char acl[4096];
 	struct statx st;
@@ -171,7 +175,8 @@ static int make_in(struct lam_core *core, struct lam_ldir *dir, const char *name
 		rc = lam_opaque_set(core, dir->layer, fd, name);
 	if (rc == 0 && marked)
 		rc = lam_mark_file_remove(core, dir, name);
-	if (rc == -EEXIST && !dent) { /* a whiteout that hides nothing, in a directory that was never listed */
+	if (rc == -EEXIST &&
+	    !dent) { /* a whiteout that hides nothing, in a directory that was never listed */
 		struct statx st;
 
 		if (lam_stat_at(fd, name, &st) == 0 && lam_layer_whiteout(core, dir, name, &st))
@@ -181,8 +186,8 @@ static int make_in(struct lam_core *core, struct lam_ldir *dir, const char *name
 }
 
 /* The node of an object that was made at (dir, dent->name). */
-static int new_node(struct lam_core *core, struct lam_ldir *dir, struct lam_dent *dent, const struct statx *st,
-		    struct lam_node **out)
+static int new_node(struct lam_core *core, struct lam_ldir *dir, struct lam_dent *dent,
+		    const struct statx *st, struct lam_node **out)
 {
 	struct lam_node *node = lam_node_new(core, st->stx_mode);
 	struct lam_ldir *part;
@@ -302,7 +307,7 @@ int lam_mknod(struct lam_core *core, const struct lam_caller *caller, uint64_t p
 	      uint32_t mode, uint32_t rdev, struct lam_entry *entry)
 {
 	unsigned int major = rdev >> 8 & 0xfff, minor = (rdev & 0xff) | (rdev >> 12 & 0xfff00);
-	struct make make = {.caller = caller, .mode = mode, .rdev = makedev(major, minor)};
+	struct make make = { .caller = caller, .mode = mode, .rdev = makedev(major, minor) };
 
 	if (S_ISCHR(mode) && rdev == 0)
 		return -EPERM; /* it would be a whiteout, as kernel overlayfs says */
@@ -314,7 +319,7 @@ int lam_mknod(struct lam_core *core, const struct lam_caller *caller, uint64_t p
 int lam_mkdir(struct lam_core *core, const struct lam_caller *caller, uint64_t parent, const char *name,
 	      uint32_t mode, struct lam_entry *entry)
 {
-	struct make make = {.caller = caller, .mode = S_IFDIR | (mode & 07777)};
+	struct make make = { .caller = caller, .mode = S_IFDIR | (mode & 07777) };
 
 	return make_verb(core, parent, name, &make, false, entry, NULL);
 }
@@ -322,7 +327,7 @@ int lam_mkdir(struct lam_core *core, const struct lam_caller *caller, uint64_t p
 int lam_symlink(struct lam_core *core, const struct lam_caller *caller, uint64_t parent, const char *name,
 		const char *target, struct lam_entry *entry)
 {
-	struct make make = {.caller = caller, .mode = S_IFLNK | 0777, .target = target};
+	struct make make = { .caller = caller, .mode = S_IFLNK | 0777, .target = target };
 
 	return make_verb(core, parent, name, &make, false, entry, NULL);
 }
@@ -330,14 +335,14 @@ int lam_symlink(struct lam_core *core, const struct lam_caller *caller, uint64_t
 int lam_create(struct lam_core *core, const struct lam_caller *caller, uint64_t parent, const char *name,
 	       uint32_t mode, uint32_t flags, struct lam_entry *entry, uint64_t *fh)
 {
-	struct make make = {.caller = caller, .mode = S_IFREG | (mode & 07777)};
+	struct make make = { .caller = caller, .mode = S_IFREG | (mode & 07777) };
 
 	(void)flags; /* the descriptor serves every later use: reading and writing */
 	return make_verb(core, parent, name, &make, true, entry, fh);
 }
 
-static int make_nameless(struct lam_core *core, struct lam_node *parent, struct make *make, struct lam_node **out,
-			 struct statx *st)
+static int make_nameless(struct lam_core *core, struct lam_node *parent, struct make *make,
+			 struct lam_node **out, struct statx *st)
 {
 	struct lam_ldir *dir;
 	struct lam_as as;
@@ -372,7 +377,7 @@ static int make_nameless(struct lam_core *core, struct lam_node *parent, struct 
 int lam_tmpfile(struct lam_core *core, const struct lam_caller *caller, uint64_t parent, uint32_t mode,
 		uint32_t flags, struct lam_entry *entry, uint64_t *fh)
 {
-	struct make make = {.caller = caller, .mode = S_IFREG | (mode & 07777), .fd = -1};
+	struct make make = { .caller = caller, .mode = S_IFREG | (mode & 07777), .fd = -1 };
 	struct lam_node *dir, *node = NULL;
 	struct statx st;
 	int rc;

@@ -9,8 +9,8 @@
 
 #include "follow.h"
 
-#define SAMPLE_EVERY 256 /* a look into /proc costs as much as three requests */
-#define CHECK_EVERY 4 /* beside a CPU hog each of them may take milliseconds */
+#define SAMPLE_EVERY 256     /* a look into /proc costs as much as three requests */
+#define CHECK_EVERY 4	     /* beside a CPU hog each of them may take milliseconds */
 #define WAIT_LIMIT_NS 200000 /* a request, on average between two checks; undisturbed it is under 5,000 */
 #define QUIET_SECONDS 30
 #define STAT_PROCESSOR 39 /* proc(5), /proc/pid/stat */

@@ -100,7 +100,7 @@ uint64_t lam_handle_new(struct lam_core *core, struct lam_node *node, struct lam
 		if (!handles)
 			return 0;
 		for (uint32_t i = core->nhandles ? core->nhandles : 1; i < count; i++)
-			handles[i] = (struct lam_handle){.next_free = i + 1 < count ? i + 1 : 0};
+			handles[i] = (struct lam_handle){ .next_free = i + 1 < count ? i + 1 : 0 };
 		slot = core->nhandles ? core->nhandles : 1;
 		core->handles = handles;
 		core->nhandles = count;

@@ -39,7 +39,8 @@ static void see_whiteout(struct scan *scan, struct lam_dent *dent, uint8_t flags
 static int see_object(struct scan *scan, struct lam_dent *dent, uint8_t type)
 {
 	/* ".wh.NAME" beside NAME hides only what is below; seen first, it has left a whiteout to take back. */
-	if (dent->first == LAM_NO_LAYER || (dent->flags & LAM_DENT_WHITEOUT && dent->first == scan->layer->index)) {
+	if (dent->first == LAM_NO_LAYER ||
+	    (dent->flags & LAM_DENT_WHITEOUT && dent->first == scan->layer->index)) {
 		lam_dent_set_first(dent, (uint16_t)scan->layer->index, type);
 		return 0;
 	}
@@ -135,7 +136,9 @@ int lam_index_build(struct lam_core *core, struct lam_node *dir)
 		return 0;
 	reset(dir);
 	for (uint32_t i = 0; rc == 0 && i < dir->d.nparts; i++) {
-		struct scan scan = {.core = core, .dir = dir, .layer = dir->d.parts[i]->layer, .part = (uint16_t)(i + 1)};
+		struct scan scan = {
+			.core = core, .dir = dir, .layer = dir->d.parts[i]->layer, .part = (uint16_t)(i + 1)
+		};
 
 		/* Where there is something to hide, do xattr whiteouts hide it? */
 		rc = i + 1 < dir->d.nparts ? lam_ldir_marks(core, dir->d.parts[i]) : 0;

@@ -100,7 +100,7 @@ int lam_fh_encode(struct lam_core *core, int dirfd, const char *name, uint64_t d
 	union {
 		struct file_handle handle;
 		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
-	} u = {.handle = {.handle_bytes = MAX_HANDLE_SZ}};
+	} u = { .handle = { .handle_bytes = MAX_HANDLE_SZ } };
 	int mount_id, fsid = lam_fsid(core, dev);
 	uint32_t length;
 

@@ -20,7 +20,8 @@ ssize_t lam_layer_getxattr(struct lam_core *core, struct lam_ldir *dir, const ch
 	return dir->layer->ops->getxattr(core, dir, name, key, value, size);
 }
 
-ssize_t lam_layer_listxattr(struct lam_core *core, struct lam_ldir *dir, const char *name, char *list, size_t size)
+ssize_t lam_layer_listxattr(struct lam_core *core, struct lam_ldir *dir, const char *name, char *list,
+			    size_t size)
 {
 	return dir->layer->ops->listxattr(core, dir, name, list, size);
 }

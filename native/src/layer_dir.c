@@ -36,7 +36,8 @@ static int classify(struct lam_core *core, struct lam_ldir *dir, struct lam_scan
 	struct statx st;
 	int rc;
 
-	if (entry->type != DT_UNKNOWN && entry->type != DT_CHR && !(dir->flags & LAM_LDIR_XWHITEOUTS && entry->type == DT_REG))
+	if (entry->type != DT_UNKNOWN && entry->type != DT_CHR &&
+	    !(dir->flags & LAM_LDIR_XWHITEOUTS && entry->type == DT_REG))
 		return 0;
 	rc = dir_stat(core, dir, entry->name, &st);
 	if (rc < 0)
@@ -46,19 +47,20 @@ static int classify(struct lam_core *core, struct lam_ldir *dir, struct lam_scan
 	return 0;
 }
 
-static int scan_block(struct lam_core *core, struct lam_ldir *dir, const char *block, long length, lam_scan_fn fn,
-		      void *arg)
+static int scan_block(struct lam_core *core, struct lam_ldir *dir, const char *block, long length,
+		      lam_scan_fn fn, void *arg)
 {
 	long at = 0;
 	int rc;
 
 	while (at < length) {
 		const struct raw_dirent *raw = (const struct raw_dirent *)(block + at);
-		struct lam_scan_entry entry = {.name = raw->name, .type = raw->type};
+		struct lam_scan_entry entry = { .name = raw->name, .type = raw->type };
 
 		at += raw->reclen;
 		entry.namelen = (uint32_t)strlen(raw->name);
-		if (entry.name[0] == '.' && (entry.namelen == 1 || (entry.namelen == 2 && entry.name[1] == '.')))
+		if (entry.name[0] == '.' &&
+		    (entry.namelen == 1 || (entry.namelen == 2 && entry.name[1] == '.')))
 			continue;
 		rc = classify(core, dir, &entry);
 		if (rc == -ENOENT) /* went away meanwhile */
@@ -99,7 +101,8 @@ static int dir_scan(struct lam_core *core, struct lam_ldir *dir, lam_scan_fn fn,
 	return rc;
 }
 
-static ssize_t dir_readlink(struct lam_core *core, struct lam_ldir *dir, const char *name, char *buf, size_t size)
+static ssize_t dir_readlink(struct lam_core *core, struct lam_ldir *dir, const char *name, char *buf,
+			    size_t size)
 {
 	int fd = lam_ldir_fd(core, dir);
 	ssize_t length;
@@ -118,7 +121,8 @@ static ssize_t dir_getxattr(struct lam_core *core, struct lam_ldir *dir, const c
 	return fd < 0 ? fd : lam_getxattr_at(fd, name, key, value, size);
 }
 
-static ssize_t dir_listxattr(struct lam_core *core, struct lam_ldir *dir, const char *name, char *list, size_t size)
+static ssize_t dir_listxattr(struct lam_core *core, struct lam_ldir *dir, const char *name, char *list,
+			     size_t size)
 {
 	int fd = lam_ldir_at(core, dir, &name);
 

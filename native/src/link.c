@@ -89,7 +89,8 @@ static int prepare(struct lam_core *core, const struct lam_caller *caller, struc
 
 	if (rc == 0 && node->flags & LAM_NODE_METACOPY && node->dent)
 		rc = lam_redirect_before_rename(core, node, node->dent, false);
-	return rc == -EXDEV ? lam_copyup(core, caller, node, LAM_COPY_DATA) : rc; /* too long a way: data of its own */
+	return rc == -EXDEV ? lam_copyup(core, caller, node, LAM_COPY_DATA)
+			    : rc; /* too long a way: data of its own */
 }
 
 static int link_to(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node,

@@ -21,7 +21,8 @@ static bool counts(const struct lam_core *core, const struct lam_ldir *part, con
 	return st->stx_nlink > 1 && (part->layer->upper || core->flags & LAM_CFG_INDEX);
 }
 
-static int handle_name(struct lam_core *core, struct lam_ldir *part, const char *name, uint64_t dev, char *hex)
+static int handle_name(struct lam_core *core, struct lam_ldir *part, const char *name, uint64_t dev,
+		       char *hex)
 {
 	struct lam_fh fh;
 	int fd = lam_ldir_fd(core, part), rc;
@@ -41,7 +42,8 @@ static struct lam_layer *index_entry(struct lam_core *core, const char *hex, str
 	for (uint32_t i = 0; i < core->nuppers; i++) {
 		struct lam_layer *layer = &core->layers[i];
 
-		if (layer->index_dir && lam_layer_stat(core, layer->index_dir, hex, st) == 0 && !lam_is_whiteout(st))
+		if (layer->index_dir && lam_layer_stat(core, layer->index_dir, hex, st) == 0 &&
+		    !lam_is_whiteout(st))
 			return layer;
 	}
 	return NULL;
@@ -68,7 +70,8 @@ int lam_links_twin(struct lam_core *core, struct lam_ldir *part, const char *nam
 static void load_nlink(struct lam_core *core, struct lam_node *node, uint32_t upper, uint32_t lower)
 {
 	char text[16];
-	ssize_t length = lam_private_get(core, node->f.upper.dir, node->f.upper.name, "nlink", text, sizeof(text) - 1);
+	ssize_t length = lam_private_get(core, node->f.upper.dir, node->f.upper.name, "nlink", text,
+					 sizeof(text) - 1);
 	long count = (long)upper - 1; /* all but the index's own */
 
 	if (length > 2 && (text[0] == 'U' || (text[0] == 'L' && lower))) {

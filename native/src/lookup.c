@@ -40,7 +40,8 @@ static int probe(struct lam_core *core, struct lam_node *dir, const char *name, 
 	dent = lam_table_add(core, dir, name);
 	if (!dent)
 		return -ENOMEM;
-	lam_dent_set_first(dent, (uint16_t)part->layer->index, whiteout ? DT_WHT : (uint8_t)IFTODT(st->stx_mode));
+	lam_dent_set_first(dent, (uint16_t)part->layer->index,
+			   whiteout ? DT_WHT : (uint8_t)IFTODT(st->stx_mode));
 	*out = dent;
 	return 0;
 }
@@ -124,13 +125,13 @@ static int make_dir(struct lam_core *core, struct lam_dent *dent, struct lam_nod
 }
 
 /* The overlay xattrs of a file on an upper, or on a lower that was an upper once. */
-static int read_marks(struct lam_core *core, struct lam_dent *dent, struct lam_ldir *part, struct lam_node *node,
-		      const struct statx *st)
+static int read_marks(struct lam_core *core, struct lam_dent *dent, struct lam_ldir *part,
+		      struct lam_node *node, const struct statx *st)
 {
 	struct lam_xattr_names names;
 	const char *key = NULL;
 	char redirect[LAM_REDIRECT_BUF];
-	struct lam_fh fh = {0};
+	struct lam_fh fh = { 0 };
 	ssize_t length;
 	int rc;
 
@@ -174,8 +175,8 @@ static bool may_have_marks(struct lam_core *core, const struct lam_node *dir, st
 	       part->flags & LAM_LDIR_IMPURE;
 }
 
-static int make_file(struct lam_core *core, struct lam_dent *dent, struct lam_ldir *part, struct lam_node *node,
-		     struct statx *st)
+static int make_file(struct lam_core *core, struct lam_dent *dent, struct lam_ldir *part,
+		     struct lam_node *node, struct statx *st)
 {
 	struct lam_place *place = part->layer->upper ? &node->f.upper : &node->f.lower;
 	int rc;
@@ -235,7 +236,8 @@ static int join(struct lam_core *core, struct lam_node *node, struct lam_dent *d
 	return 0;
 }
 
-int lam_node_of(struct lam_core *core, struct lam_dent *dent, struct statx *st, bool asked, struct lam_node **out)
+int lam_node_of(struct lam_core *core, struct lam_dent *dent, struct statx *st, bool asked,
+		struct lam_node **out)
 {
 	struct lam_node *twin = NULL;
 	struct lam_ldir *part;

@@ -239,7 +239,8 @@ int lam_ident_add(struct lam_core *core, struct lam_node *node, uint64_t dev, ui
 		return -ENOMEM;
 	bucket = ident_bucket(core, dev, ino);
 	*ident = (struct lam_ident){
-		.next = core->idents[bucket], .sibling = node->f.idents, .node = node, .dev = dev, .ino = ino};
+		.next = core->idents[bucket], .sibling = node->f.idents, .node = node, .dev = dev, .ino = ino
+	};
 	core->idents[bucket] = ident;
 	node->f.idents = ident;
 	core->nidents++;

@@ -65,8 +65,8 @@ static const struct {
 	const char *name;
 	mode_t type;
 } override_types[] = {
-	{"dir", S_IFDIR},  {"file", S_IFREG},  {"symlink", S_IFLNK}, {"pipe", S_IFIFO},
-	{"sock", S_IFSOCK}, {"socket", S_IFSOCK}, {"block", S_IFBLK},	{"char", S_IFCHR},
+	{ "dir", S_IFDIR },   { "file", S_IFREG },    { "symlink", S_IFLNK }, { "pipe", S_IFIFO },
+	{ "sock", S_IFSOCK }, { "socket", S_IFSOCK }, { "block", S_IFBLK },   { "char", S_IFCHR },
 };
 
 /* The optional fourth field: a type, for device nodes followed by "-MAJOR-MINOR". */
@@ -120,16 +120,16 @@ bool lam_override_used(const struct lam_core *core)
 	return core->xattr_permissions != 0;
 }
 
-int lam_override_write(struct lam_core *core, const struct lam_at *at, uint32_t uid, uint32_t gid, mode_t mode,
-		       uint32_t rdev)
+int lam_override_write(struct lam_core *core, const struct lam_at *at, uint32_t uid, uint32_t gid,
+		       mode_t mode, uint32_t rdev)
 {
 	const char *name = override_names[core->xattr_permissions == 1 ? 2 : 0];
 	char value[LAM_OVERRIDE_MAX];
 	int n = snprintf(value, sizeof(value), "%u:%u:%o", uid, gid, mode & 07777);
 
 	if (S_ISCHR(mode) || S_ISBLK(mode))
-		n += snprintf(value + n, sizeof(value) - (size_t)n, ":%s-%u-%u", S_ISBLK(mode) ? "block" : "char",
-			      major(rdev), minor(rdev));
+		n += snprintf(value + n, sizeof(value) - (size_t)n, ":%s-%u-%u",
+			      S_ISBLK(mode) ? "block" : "char", major(rdev), minor(rdev));
 	return lam_at_setxattr(core, at, name, value, (size_t)n, 0);
 }
 
@@ -166,10 +166,10 @@ struct lam_as lam_as_begin(const struct lam_core *core, const struct lam_caller 
 	uint32_t uid = lam_uid_in(core, caller->uid), gid = lam_gid_in(core, caller->gid);
 
 	if (!core->can_setfsuid || lam_override_used(core) || (uid == core->euid && gid == core->egid))
-		return (struct lam_as){false};
+		return (struct lam_as){ false };
 	setfsgid(gid); /* first: it needs what setfsuid drops */
 	setfsuid(uid);
-	return (struct lam_as){true};
+	return (struct lam_as){ true };
 }
 
 void lam_as_end(const struct lam_core *core, struct lam_as as)

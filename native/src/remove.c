@@ -41,7 +41,8 @@ int lam_hold(struct lam_core *core, struct lam_dent *dent)
 	rc = lam_place_pin(node, &node->f.lower);
 	if (rc < 0 || node->fd >= 0 || !upper->dir || node->flags & LAM_NODE_INDEXED)
 		return rc;
-	if (!upper->dir->layer->upper) /* a metadata-only copy on a lower stays; a descriptor is for what may be written */
+	if (!upper->dir->layer
+		     ->upper) /* a metadata-only copy on a lower stays; a descriptor is for what may be written */
 		return lam_place_pin(node, upper);
 	if (!known)
 		return 0;
@@ -92,8 +93,8 @@ void lam_name_gone(struct lam_core *core, struct lam_dent *dent, const struct la
 	lam_node_unref(core, dir);
 }
 
-int lam_name_up(struct lam_core *core, const struct lam_caller *caller, struct lam_node *dir, const char *name,
-		struct lam_node *node)
+int lam_name_up(struct lam_core *core, const struct lam_caller *caller, struct lam_node *dir,
+		const char *name, struct lam_node *node)
 {
 	struct lam_dent *dent;
 	struct lam_ldir *part;
@@ -155,7 +156,8 @@ static int remove_name(struct lam_core *core, struct lam_node *dir, struct lam_d
 	return 0;
 }
 
-static int unlink_in(struct lam_core *core, const struct lam_caller *caller, struct lam_node *dir, const char *name)
+static int unlink_in(struct lam_core *core, const struct lam_caller *caller, struct lam_node *dir,
+		     const char *name)
 {
 	struct lam_node *node;
 	struct lam_dent *dent;

@@ -105,8 +105,8 @@ static int check(struct lam_core *core, struct rename *r)
 		if (lam_is_dir(b) && b->d.table.positive > 0)
 			return -ENOTEMPTY;
 	}
-	if (core->redirect != LAM_REDIRECT_ON && ((lam_is_dir(a) && has_lower(a)) ||
-						  (exchange && lam_is_dir(b) && has_lower(b))))
+	if (core->redirect != LAM_REDIRECT_ON &&
+	    ((lam_is_dir(a) && has_lower(a)) || (exchange && lam_is_dir(b) && has_lower(b))))
 		return -EXDEV;
 	return 0;
 }
@@ -279,7 +279,8 @@ static int replace(struct lam_core *core, struct rename *r)
 	struct lam_node *a = r->from.node, *b = r->to.node;
 	bool whiteout = r->from.dent->flags & LAM_DENT_BELOW || r->flags & RENAME_WHITEOUT;
 	bool marked = r->to.dent && r->to.dent->flags & LAM_DENT_WHFILE;
-	bool below = r->to.dent && (r->to.dent->flags & LAM_DENT_BELOW || r->to.dent->first > r->layer->index);
+	bool below = r->to.dent &&
+		     (r->to.dent->flags & LAM_DENT_BELOW || r->to.dent->first > r->layer->index);
 	int rc;
 
 	rc = mark(core, r, &r->from, &r->to);
@@ -337,10 +338,10 @@ static int rename_once(struct lam_core *core, struct rename *r, bool *again)
 	return r->flags & RENAME_EXCHANGE ? exchange(core, r) : replace(core, r);
 }
 
-int lam_rename(struct lam_core *core, const struct lam_caller *caller, uint64_t oldparent, const char *oldname,
-	       uint64_t newparent, const char *newname, uint32_t flags)
+int lam_rename(struct lam_core *core, const struct lam_caller *caller, uint64_t oldparent,
+	       const char *oldname, uint64_t newparent, const char *newname, uint32_t flags)
 {
-	struct rename r = {.caller = caller, .flags = flags, .from.name = oldname, .to.name = newname};
+	struct rename r = { .caller = caller, .flags = flags, .from.name = oldname, .to.name = newname };
 	bool again = true;
 	int rc;
 

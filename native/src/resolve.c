@@ -39,7 +39,7 @@ void lam_parts_free(struct lam_core *core, struct lam_parts *parts)
 	for (uint32_t i = 0; i < parts->count; i++)
 		lam_ldir_put(core, parts->list[i]);
 	free(parts->list);
-	*parts = (struct lam_parts){0};
+	*parts = (struct lam_parts){ 0 };
 }
 
 static int parts_add(struct lam_core *core, struct lam_parts *parts, struct lam_ldir *dir)
@@ -80,7 +80,8 @@ static bool component_ok(const char *name, size_t length)
 	       !(length == 2 && name[0] == '.' && name[1] == '.') && !memchr(name, '/', length);
 }
 
-int lam_redirect_get(struct lam_core *core, struct lam_ldir *dir, const char *name, char buf[LAM_REDIRECT_BUF])
+int lam_redirect_get(struct lam_core *core, struct lam_ldir *dir, const char *name,
+		     char buf[LAM_REDIRECT_BUF])
 {
 	ssize_t length = lam_private_get(core, dir, name, "redirect", buf, LAM_REDIRECT_BUF - 1);
 	const char *part, *end;
@@ -104,7 +105,7 @@ int lam_redirect_get(struct lam_core *core, struct lam_ldir *dir, const char *na
 /* Go on below layer 'above' under the redirect 'value' (checked). */
 static int walk_redirect(struct lam_core *core, struct walk *walk, const char *value, uint32_t above)
 {
-	struct lam_parts parts = {0};
+	struct lam_parts parts = { 0 };
 	char prefix[LAM_REDIRECT_BUF];
 	const char *base;
 	int rc;
@@ -231,7 +232,7 @@ static int walk_dirs(struct lam_core *core, struct walk *walk, struct lam_parts 
 static int walk_path(struct lam_core *core, const char *path, uint32_t min_layer, const struct walk *from,
 		     struct lam_parts *out)
 {
-	struct lam_parts parts = {0};
+	struct lam_parts parts = { 0 };
 	int rc = 0;
 
 	for (uint32_t i = 0; rc == 0 && i < core->root->d.nparts; i++)
@@ -239,9 +240,11 @@ static int walk_path(struct lam_core *core, const char *path, uint32_t min_layer
 			rc = parts_add(core, &parts, lam_ldir_get(core->root->d.parts[i]));
 	while (rc == 0 && *path) {
 		const char *end;
-		struct walk walk = {
-			.parents = parts.list, .nparents = parts.count, .depth = from->depth + 1, .steps = from->steps};
-		struct lam_parts next = {0};
+		struct walk walk = { .parents = parts.list,
+				     .nparents = parts.count,
+				     .depth = from->depth + 1,
+				     .steps = from->steps };
+		struct lam_parts next = { 0 };
 
 		path += *path == '/';
 		end = strchrnul(path, '/');
@@ -264,10 +267,11 @@ int lam_resolve_dir(struct lam_core *core, const struct lam_dent *dent, struct l
 {
 	uint32_t steps = MAX_STEPS;
 	struct walk walk = {
-		.parents = dent->dir->d.parts, .nparents = dent->dir->d.nparts, .hint = dent, .steps = &steps};
+		.parents = dent->dir->d.parts, .nparents = dent->dir->d.nparts, .hint = dent, .steps = &steps
+	};
 	int rc;
 
-	*out = (struct lam_parts){0};
+	*out = (struct lam_parts){ 0 };
 	memcpy(walk.name, dent->name, dent->namelen + 1u);
 	rc = walk_dirs(core, &walk, out);
 	lam_parts_free(core, &walk.owned);
@@ -293,7 +297,8 @@ static int find_data(struct lam_core *core, struct walk *walk, const char *redir
 			continue;
 		if (rc != STEP_OTHER || !S_ISREG(st.stx_mode))
 			return rc < 0 ? rc : -ENODATA;
-		if (walk->at == walk->nparents || lam_private_get(core, parent, walk->name, "metacopy", NULL, 0) < 0)
+		if (walk->at == walk->nparents ||
+		    lam_private_get(core, parent, walk->name, "metacopy", NULL, 0) < 0)
 			return lam_place_set(core, place, parent, walk->name);
 		rc = lam_redirect_get(core, parent, walk->name, value);
 		if (rc == 0)
@@ -308,7 +313,7 @@ int lam_resolve_data(struct lam_core *core, const struct lam_node *parent, const
 		     const char *redirect, struct lam_place *place)
 {
 	uint32_t steps = MAX_STEPS;
-	struct walk walk = {.parents = parent->d.parts, .nparents = parent->d.nparts, .steps = &steps};
+	struct walk walk = { .parents = parent->d.parts, .nparents = parent->d.nparts, .steps = &steps };
 	int rc;
 
 	while (walk.at < walk.nparents && walk.parents[walk.at]->layer->index <= above)

@@ -34,13 +34,13 @@ struct xattr_args {
 	uint32_t flags;
 };
 
-#define RETRY(call)                                            \
-	({                                                     \
-		long rc_;                                      \
-		do {                                           \
-			rc_ = (call);                          \
-		} while (rc_ < 0 && errno == EINTR);           \
-		rc_ < 0 ? -(long)errno : rc_;                  \
+#define RETRY(call)                                  \
+	({                                           \
+		long rc_;                            \
+		do {                                 \
+			rc_ = (call);                \
+		} while (rc_ < 0 && errno == EINTR); \
+		rc_ < 0 ? -(long)errno : rc_;        \
 	})
 
 void lam_close(int *fd)
@@ -156,12 +156,12 @@ static const char *proc_path(struct proc_path *path, int dirfd, const char *name
 /* Decide once whether the *xattrat calls exist: an old kernel says ENOSYS, some sandboxes EPERM. */
 static bool xattrat_works(int dirfd)
 {
-	struct xattr_args args = {0};
+	struct xattr_args args = { 0 };
 	int state = atomic_load_explicit(&have_xattrat, memory_order_relaxed);
 
 	if (state == ABILITY_UNKNOWN) {
-		long rc = RETRY(syscall(SYS_getxattrat, dirfd, ".", AT_SYMLINK_NOFOLLOW, "user.lamina.probe", &args,
-					sizeof(args)));
+		long rc = RETRY(syscall(SYS_getxattrat, dirfd, ".", AT_SYMLINK_NOFOLLOW, "user.lamina.probe",
+					&args, sizeof(args)));
 		state = rc == -ENOSYS || rc == -EPERM || rc == -EINVAL ? ABILITY_NO : ABILITY_YES;
 		atomic_store_explicit(&have_xattrat, state, memory_order_relaxed);
 	}
@@ -170,11 +170,12 @@ static bool xattrat_works(int dirfd)
 
 ssize_t lam_getxattr_at(int dirfd, const char *name, const char *key, void *value, size_t size)
 {
-	struct xattr_args args = {.value = (uint64_t)(uintptr_t)value, .size = (uint32_t)size};
+	struct xattr_args args = { .value = (uint64_t)(uintptr_t)value, .size = (uint32_t)size };
 	struct proc_path path;
 
 	if (xattrat_works(dirfd))
-		return RETRY(syscall(SYS_getxattrat, dirfd, name, AT_SYMLINK_NOFOLLOW, key, &args, sizeof(args)));
+		return RETRY(
+			syscall(SYS_getxattrat, dirfd, name, AT_SYMLINK_NOFOLLOW, key, &args, sizeof(args)));
 	return RETRY(lgetxattr(proc_path(&path, dirfd, name), key, value, size));
 }
 
@@ -189,8 +190,9 @@ ssize_t lam_listxattr_at(int dirfd, const char *name, char *list, size_t size)
 
 int lam_setxattr_at(int dirfd, const char *name, const char *key, const void *value, size_t size, int flags)
 {
-	struct xattr_args args = {
-		.value = (uint64_t)(uintptr_t)value, .size = (uint32_t)size, .flags = (uint32_t)flags};
+	struct xattr_args args = { .value = (uint64_t)(uintptr_t)value,
+				   .size = (uint32_t)size,
+				   .flags = (uint32_t)flags };
 	struct proc_path path;
 
 	if (xattrat_works(dirfd))

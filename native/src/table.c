@@ -212,7 +212,7 @@ void lam_dent_set_first(struct lam_dent *dent, uint16_t layer, uint8_t type)
 	if (type == DT_WHT)
 		dent->flags |= LAM_DENT_WHITEOUT;
 	else
-		dent->flags &= (uint8_t)~(LAM_DENT_WHITEOUT | LAM_DENT_WHFILE);
+		dent->flags &= (uint8_t) ~(LAM_DENT_WHITEOUT | LAM_DENT_WHFILE);
 	if (lam_dent_positive(dent))
 		table->positive++;
 }

@@ -21,7 +21,7 @@ static int result(long rc)
 
 static int begin(struct lam_core *core, struct lam_layer *layer, struct lam_temp *temp)
 {
-	*temp = (struct lam_temp){.layer = layer, .fd = -1};
+	*temp = (struct lam_temp){ .layer = layer, .fd = -1 };
 	temp->dirfd = lam_ldir_fd(core, layer->work);
 	return temp->dirfd < 0 ? temp->dirfd : 0;
 }
@@ -100,7 +100,8 @@ int lam_temp_publish(struct lam_core *core, struct lam_temp *temp, struct lam_ld
 		}
 	}
 	rc = move_forced(temp, fd, name, replace ? 0 : RENAME_NOREPLACE);
-	if (rc == -EINVAL && !replace) /* a file system without RENAME_NOREPLACE; the core is the only writer */
+	if (rc == -EINVAL &&
+	    !replace) /* a file system without RENAME_NOREPLACE; the core is the only writer */
 		rc = move_forced(temp, fd, name, 0);
 	if (rc == 0)
 		temp->name[0] = '\0';

@@ -103,10 +103,11 @@ static int open_workdirs(struct lam_core *core, struct lam_layer *layer, int wor
 	/* Kernel overlayfs makes it with mode 0, which only a capability gets through. */
 	lam_chmod_at(workdir, "work", 0700);
 	if (faccessat(fd, "incompat/volatile", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return lam_fail(why, -EINVAL,
-				"was used by a volatile mount, its upper may have lost writes in a crash; remove "
-				"work/incompat/volatile in it to use it all the same",
-				path);
+		return lam_fail(
+			why, -EINVAL,
+			"was used by a volatile mount, its upper may have lost writes in a crash; remove "
+			"work/incompat/volatile in it to use it all the same",
+			path);
 	rc = lam_remove_entries(fd, NULL, 0);
 	if (rc < 0)
 		return lam_fail(why, rc, "cannot be cleaned", path);
@@ -145,9 +146,11 @@ int lam_upper_open(struct lam_core *core, struct lam_layer *layer, const char *u
 	else if (a.stx_ino == b.stx_ino)
 		rc = lam_fail(why, -EINVAL, "workdir and upperdir must be different directories", workdir);
 	if (rc == 0 && (rc = lock_dir(layer->root->fd, &layer->lock_fd[0])) < 0)
-		rc = lam_fail(why, rc == -EWOULDBLOCK ? -EBUSY : rc, "upperdir is in use by another mount", upper);
+		rc = lam_fail(why, rc == -EWOULDBLOCK ? -EBUSY : rc, "upperdir is in use by another mount",
+			      upper);
 	if (rc == 0 && (rc = lock_dir(fd, &layer->lock_fd[1])) < 0)
-		rc = lam_fail(why, rc == -EWOULDBLOCK ? -EBUSY : rc, "workdir is in use by another mount", workdir);
+		rc = lam_fail(why, rc == -EWOULDBLOCK ? -EBUSY : rc, "workdir is in use by another mount",
+			      workdir);
 	if (rc == 0)
 		rc = open_workdirs(core, layer, fd, workdir, why);
 	lam_close(&fd);

@@ -60,7 +60,8 @@ int lam_may_create(const struct lam_core *core, const char *name)
 	return lam_may_write(core);
 }
 
-int lam_give_entry(struct lam_core *core, struct lam_node *node, const struct statx *st, struct lam_entry *entry)
+int lam_give_entry(struct lam_core *core, struct lam_node *node, const struct statx *st,
+		   struct lam_entry *entry)
 {
 	int rc = lam_show_attr(core, node, st, &entry->attr);
 

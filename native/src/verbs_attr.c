@@ -136,10 +136,10 @@ static int set_size(struct lam_core *core, struct lam_node *node, uint64_t fh, c
 static struct timespec time_of(uint32_t valid, uint32_t set, uint32_t now, int64_t sec, uint32_t nsec)
 {
 	if (valid & now)
-		return (struct timespec){.tv_nsec = UTIME_NOW};
+		return (struct timespec){ .tv_nsec = UTIME_NOW };
 	if (valid & set)
-		return (struct timespec){.tv_sec = sec, .tv_nsec = nsec};
-	return (struct timespec){.tv_nsec = UTIME_OMIT};
+		return (struct timespec){ .tv_sec = sec, .tv_nsec = nsec };
+	return (struct timespec){ .tv_nsec = UTIME_OMIT };
 }
 
 static int set_times(struct lam_core *core, const struct lam_at *at, const struct lam_setattr *set)
@@ -170,7 +170,8 @@ static int set_override(struct lam_core *core, const struct lam_at *at, const st
 		mode = (mode & S_IFMT) | (set->mode & 07777);
 	else if (!S_ISDIR(mode)) /* a change of owner takes privileges */
 		mode &= (mode_t) ~(S_ISUID | (mode & S_IXGRP ? S_ISGID : 0));
-	return lam_override_write(core, at, uid, gid, mode, (uint32_t)makedev(st.stx_rdev_major, st.stx_rdev_minor));
+	return lam_override_write(core, at, uid, gid, mode,
+				  (uint32_t)makedev(st.stx_rdev_major, st.stx_rdev_minor));
 }
 
 static int set_owner(struct lam_core *core, const struct lam_at *at, const struct lam_setattr *set)

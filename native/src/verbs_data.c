@@ -22,8 +22,8 @@ static bool wants_write(uint32_t flags)
 	return (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC;
 }
 
-static int open_node(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node, uint32_t flags,
-		     uint64_t *fh)
+static int open_node(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node,
+		     uint32_t flags, uint64_t *fh)
 {
 	bool emptied = false;
 	struct lam_file *file;
@@ -51,7 +51,8 @@ static int open_node(struct lam_core *core, const struct lam_caller *caller, str
 	return rc < 0 ? rc : -ENOMEM;
 }
 
-int lam_open(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint32_t flags, uint64_t *fh)
+int lam_open(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint32_t flags,
+	     uint64_t *fh)
 {
 	struct lam_node *node;
 	int rc = lam_enter(core, nodeid, &node);
@@ -120,8 +121,9 @@ int lam_data_get(struct lam_core *core, const struct lam_caller *caller, uint64_
 			rc = lam_node_file(core, node, write, &file);
 	}
 	if (rc == 0)
-		*data = (struct lam_data){
-			.fd = file->fd, .flags = file->on_lower ? LAM_DATA_IMMUTABLE : 0, .pin = file};
+		*data = (struct lam_data){ .fd = file->fd,
+					   .flags = file->on_lower ? LAM_DATA_IMMUTABLE : 0,
+					   .pin = file };
 	lam_leave(core, node);
 	return rc;
 }
@@ -134,8 +136,8 @@ void lam_data_put(struct lam_core *core, struct lam_data *data)
 	data->pin = NULL;
 }
 
-ssize_t lam_read(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh, void *buf,
-		 size_t size, uint64_t offset)
+ssize_t lam_read(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,
+		 void *buf, size_t size, uint64_t offset)
 {
 	struct lam_data data;
 	ssize_t n = lam_data_get(core, caller, nodeid, fh, LAM_FOR_READ, &data);
@@ -211,7 +213,7 @@ static int sync_dir(struct lam_core *core, struct lam_node *node, bool datasync)
 
 int lam_fsync(struct lam_core *core, uint64_t nodeid, uint64_t fh, bool datasync)
 {
-	struct lam_caller caller = {.flags = LAM_CALLER_MAY_BLOCK};
+	struct lam_caller caller = { .flags = LAM_CALLER_MAY_BLOCK };
 	struct lam_data data;
 	struct lam_node *node;
 	bool dirty;
@@ -250,8 +252,8 @@ int lam_syncfs(struct lam_core *core)
 	return rc;
 }
 
-int lam_fallocate(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh, int mode,
-		  uint64_t offset, uint64_t length)
+int lam_fallocate(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,
+		  int mode, uint64_t offset, uint64_t length)
 {
 	struct lam_data data;
 	int rc = lam_data_get(core, caller, nodeid, fh, LAM_FOR_WRITE, &data);
@@ -266,7 +268,7 @@ int lam_fallocate(struct lam_core *core, const struct lam_caller *caller, uint64
 
 int64_t lam_lseek(struct lam_core *core, uint64_t nodeid, uint64_t fh, int64_t offset, int whence)
 {
-	struct lam_caller caller = {.flags = LAM_CALLER_MAY_BLOCK};
+	struct lam_caller caller = { .flags = LAM_CALLER_MAY_BLOCK };
 	struct lam_data data;
 	int64_t rc;
 
@@ -281,8 +283,9 @@ int64_t lam_lseek(struct lam_core *core, uint64_t nodeid, uint64_t fh, int64_t o
 	return rc;
 }
 
-ssize_t lam_copy_file_range(struct lam_core *core, const struct lam_caller *caller, uint64_t node_in, uint64_t fh_in,
-			    uint64_t off_in, uint64_t node_out, uint64_t fh_out, uint64_t off_out, size_t length)
+ssize_t lam_copy_file_range(struct lam_core *core, const struct lam_caller *caller, uint64_t node_in,
+			    uint64_t fh_in, uint64_t off_in, uint64_t node_out, uint64_t fh_out,
+			    uint64_t off_out, size_t length)
 {
 	off_t in = (off_t)off_in, out = (off_t)off_out;
 	struct lam_data from, to;

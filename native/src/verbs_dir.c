@@ -30,7 +30,9 @@ struct listing {
 static int give_dots(struct listing *l, uint64_t cookie)
 {
 	struct lam_node *parent = l->dir->dent ? l->dir->dent->dir : l->dir;
-	struct lam_dirinfo info = {.name = ".", .namelen = 1, .type = DT_DIR, .ino = l->dir->ino, .cookie = COOKIE_DOT};
+	struct lam_dirinfo info = {
+		.name = ".", .namelen = 1, .type = DT_DIR, .ino = l->dir->ino, .cookie = COOKIE_DOT
+	};
 	int full = 0;
 
 	if (cookie < COOKIE_DOT)
@@ -38,7 +40,8 @@ static int give_dots(struct listing *l, uint64_t cookie)
 	if (full || cookie >= COOKIE_DOTDOT)
 		return full;
 	info = (struct lam_dirinfo){
-		.name = "..", .namelen = 2, .type = DT_DIR, .ino = parent->ino, .cookie = COOKIE_DOTDOT};
+		.name = "..", .namelen = 2, .type = DT_DIR, .ino = parent->ino, .cookie = COOKIE_DOTDOT
+	};
 	return l->fill(l->arg, &info);
 }
 
@@ -47,7 +50,9 @@ static int give(struct listing *l, struct lam_dent *dent)
 {
 	const struct lam_dent *next = lam_table_next(l->dir, dent);
 	bool twin = next && next->hash == dent->hash;
-	struct lam_dirinfo info = {.name = dent->name, .namelen = dent->namelen, .cookie = dent->hash - twin};
+	struct lam_dirinfo info = { .name = dent->name,
+				    .namelen = dent->namelen,
+				    .cookie = dent->hash - twin };
 	struct lam_entry entry;
 	struct lam_node *node;
 	struct statx st;
@@ -94,10 +99,10 @@ static int list(struct listing *l, uint64_t cookie)
 	return 0;
 }
 
-int lam_readdir(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t cookie, bool plus,
-		lam_dirfill fill, void *arg)
+int lam_readdir(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t cookie,
+		bool plus, lam_dirfill fill, void *arg)
 {
-	struct listing l = {.core = core, .plus = plus, .fill = fill, .arg = arg};
+	struct listing l = { .core = core, .plus = plus, .fill = fill, .arg = arg };
 	int rc = lam_enter_dir(core, nodeid, &l.dir);
 
 	(void)caller;
@@ -125,7 +130,7 @@ static int pack_one(void *arg, const struct lam_dirinfo *info)
 {
 	struct pack *pack = arg;
 	size_t length = (sizeof(struct lam_dirent) + info->namelen + 7) & ~(size_t)7;
-	struct lam_dirent head = {.cookie = info->cookie, .type = info->type, .namelen = info->namelen};
+	struct lam_dirent head = { .cookie = info->cookie, .type = info->type, .namelen = info->namelen };
 
 	if (pack->used + length > pack->size)
 		return 1;
@@ -140,10 +145,10 @@ static int pack_one(void *arg, const struct lam_dirinfo *info)
 	return 0;
 }
 
-ssize_t lam_readdir_pack(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t cookie,
-			 bool plus, void *buf, size_t size)
+ssize_t lam_readdir_pack(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid,
+			 uint64_t cookie, bool plus, void *buf, size_t size)
 {
-	struct pack pack = {.buf = buf, .size = size};
+	struct pack pack = { .buf = buf, .size = size };
 	int rc = lam_readdir(core, caller, nodeid, cookie, plus, pack_one, &pack);
 
 	return rc < 0 ? rc : (ssize_t)pack.used;

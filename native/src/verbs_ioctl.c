@@ -42,14 +42,15 @@ static int open_object(struct lam_core *core, struct lam_node *node)
 	return fd < 0 ? fd : lam_openat(fd, ".", O_RDONLY | O_DIRECTORY, 0);
 }
 
-int lam_ioctl(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh, uint32_t cmd,
-	      void *arg, size_t size)
+int lam_ioctl(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,
+	      uint32_t cmd, void *arg, size_t size)
 {
 	union {
 		int flags;
 		struct fsxattr fsx;
-	} room = {0};
-	size_t used = cmd == FS_IOC_GETFLAGS || cmd == FS_IOC_SETFLAGS ? sizeof(room.flags) : sizeof(room.fsx);
+	} room = { 0 };
+	size_t used = cmd == FS_IOC_GETFLAGS || cmd == FS_IOC_SETFLAGS ? sizeof(room.flags)
+								       : sizeof(room.fsx);
 	struct lam_node *node;
 	bool changes;
 	int fd, rc;

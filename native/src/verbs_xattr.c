@@ -18,7 +18,7 @@
 #include <lamina/verbs.h>
 #include <lamina/xattr.h>
 
-#define KEY_MAX 256 /* XATTR_NAME_MAX and NUL */
+#define KEY_MAX 256    /* XATTR_NAME_MAX and NUL */
 #define LIST_MAX 65536 /* XATTR_LIST_MAX */
 
 static bool is_acl(const char *key)
@@ -46,8 +46,10 @@ static const char *shown_key(const struct lam_core *core, const char *key, char 
 	if (core->flags & LAM_CFG_NOACL && is_acl(key))
 		return NULL;
 	if (strncmp(key, core->prefix, core->prefix_len) != 0)
-		return lam_private_key(core, key) == LAM_KEY_NONE || !strncmp(key, "user.fuseoverlayfs.opaque", 26) ? key :
-													     NULL;
+		return lam_private_key(core, key) == LAM_KEY_NONE ||
+				       !strncmp(key, "user.fuseoverlayfs.opaque", 26)
+			       ? key
+			       : NULL;
 	if (strncmp(key + core->prefix_len, "overlay.", 8) != 0)
 		return NULL;
 	snprintf(buf, KEY_MAX, "%s%s", core->prefix, key + core->prefix_len + 8);
@@ -76,8 +78,8 @@ ssize_t lam_getxattr(struct lam_core *core, uint64_t nodeid, const char *name, v
 }
 
 /* Translate the names in 'from' into 'list' (of 'size' bytes; 0: only count). */
-static ssize_t show_list(struct lam_core *core, const struct lam_caller *caller, const char *from, size_t length,
-			 char *list, size_t size)
+static ssize_t show_list(struct lam_core *core, const struct lam_caller *caller, const char *from,
+			 size_t length, char *list, size_t size)
 {
 	const char *key, *end = from + length;
 	size_t used = 0;
@@ -138,8 +140,8 @@ static int drop_sgid(struct lam_core *core, const struct lam_at *at, const struc
 	return st->stx_mode & S_ISGID ? lam_at_chmod(core, at, st->stx_mode & 07777 & ~S_ISGID) : 0;
 }
 
-static int change(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node, const char *name,
-		  char key[KEY_MAX], struct lam_at *at)
+static int change(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node,
+		  const char *name, char key[KEY_MAX], struct lam_at *at)
 {
 	int rc = lam_may_write(core);
 
@@ -195,7 +197,8 @@ int lam_removexattr(struct lam_core *core, const struct lam_caller *caller, uint
 		rc = length < 0 ? (int)length : 0;
 	}
 	/* File systems take the removal of no ACL for done; kernel overlayfs asks a lower first. */
-	if (rc == -ENODATA && is_acl(key) && (lam_is_dir(node) ? !!lam_upper_dir(node) : lam_on_upper(node))) {
+	if (rc == -ENODATA && is_acl(key) &&
+	    (lam_is_dir(node) ? !!lam_upper_dir(node) : lam_on_upper(node))) {
 		lam_leave(core, node);
 		return 0;
 	}

@@ -154,12 +154,14 @@ static int clear_one(void *arg, const struct lam_scan_entry *entry)
 {
 	struct clear *clear = arg;
 
-	return entry->whiteout || strncmp(entry->name, ".wh.", 4) == 0 ? lam_unlink_at(clear->fd, entry->name, 0) : 0;
+	return entry->whiteout || strncmp(entry->name, ".wh.", 4) == 0
+		       ? lam_unlink_at(clear->fd, entry->name, 0)
+		       : 0;
 }
 
 int lam_whiteouts_clear(struct lam_core *core, struct lam_ldir *dir)
 {
-	struct clear clear = {.fd = lam_ldir_fd(core, dir)};
+	struct clear clear = { .fd = lam_ldir_fd(core, dir) };
 	int rc;
 
 	if (clear.fd < 0)

@@ -45,7 +45,8 @@ static void say_place(struct lam_core *core, struct text *text, const struct lam
 {
 	const struct lam_layer *layer = dir->layer;
 
-	say(text, "%s %u ", layer->upper ? "upper" : "lower", layer->upper ? layer->index : layer->index - core->nuppers);
+	say(text, "%s %u ", layer->upper ? "upper" : "lower",
+	    layer->upper ? layer->index : layer->index - core->nuppers);
 	say_path(text, dir);
 	say(text, "%s%s%s\n", name ? "/" : dir->parent ? "" : "/", name ? name : "", marks);
 }
@@ -57,9 +58,9 @@ static void say_node(struct lam_core *core, struct text *text, const struct lam_
 	if (lam_is_dir(node)) {
 		for (uint32_t i = 0; i < node->d.nparts; i++) {
 			const struct lam_ldir *part = node->d.parts[i];
-			const char *marks = part->flags & LAM_LDIR_OPAQUE     ? " opaque" :
-					    part->flags & LAM_LDIR_REDIRECT ? " redirect" :
-									      "";
+			const char *marks = part->flags & LAM_LDIR_OPAQUE     ? " opaque"
+					    : part->flags & LAM_LDIR_REDIRECT ? " redirect"
+									      : "";
 
 			say_place(core, text, part, NULL, marks);
 		}
@@ -74,7 +75,7 @@ static void say_node(struct lam_core *core, struct text *text, const struct lam_
 
 ssize_t lam_why(struct lam_core *core, uint64_t nodeid, char *buf, size_t size)
 {
-	struct text text = {.buf = buf, .size = size};
+	struct text text = { .buf = buf, .size = size };
 	struct lam_node *node;
 	int rc = lam_enter(core, nodeid, &node);
 

@@ -14,8 +14,8 @@ static const struct {
 	const char *suffix;
 	enum lam_key key;
 } private_keys[] = {
-	{"opaque", LAM_KEY_OPAQUE}, {"redirect", LAM_KEY_REDIRECT}, {"metacopy", LAM_KEY_METACOPY},
-	{"origin", LAM_KEY_ORIGIN}, {"impure", LAM_KEY_IMPURE},	    {"nlink", LAM_KEY_NLINK},
+	{ "opaque", LAM_KEY_OPAQUE }, { "redirect", LAM_KEY_REDIRECT }, { "metacopy", LAM_KEY_METACOPY },
+	{ "origin", LAM_KEY_ORIGIN }, { "impure", LAM_KEY_IMPURE },	{ "nlink", LAM_KEY_NLINK },
 };
 
 enum lam_key lam_private_key(const struct lam_core *core, const char *key)
@@ -43,9 +43,10 @@ const char *lam_private_name(const struct lam_core *core, const char *suffix, ch
 	return buf;
 }
 
-int lam_xattr_names(struct lam_core *core, struct lam_ldir *dir, const char *name, struct lam_xattr_names *names)
+int lam_xattr_names(struct lam_core *core, struct lam_ldir *dir, const char *name,
+		    struct lam_xattr_names *names)
 {
-	return lam_xattr_names_at(core, &(const struct lam_at){.dir = dir, .name = name, .fd = -1}, names);
+	return lam_xattr_names_at(core, &(const struct lam_at){ .dir = dir, .name = name, .fd = -1 }, names);
 }
 
 int lam_xattr_names_at(struct lam_core *core, const struct lam_at *at, struct lam_xattr_names *names)
@@ -99,13 +100,14 @@ static int change(int fd, const char *name, const char *key, const void *value, 
  * The same where the mode forbids its owner, that is us, to write: user.* xattrs then need the
  * right for a moment.  Symbolic links have no mode to lend, and no user.* xattrs.
  */
-static int change_forced(const struct lam_core *core, int fd, const char *name, const char *key, const void *value,
-			 size_t size)
+static int change_forced(const struct lam_core *core, int fd, const char *name, const char *key,
+			 const void *value, size_t size)
 {
 	struct statx st;
 	int rc = change(fd, name, key, value, size), back;
 
-	if (rc != -EACCES || lam_stat_at(fd, name, &st) < 0 || st.stx_uid != core->euid || S_ISLNK(st.stx_mode))
+	if (rc != -EACCES || lam_stat_at(fd, name, &st) < 0 || st.stx_uid != core->euid ||
+	    S_ISLNK(st.stx_mode))
 		return rc;
 	if (lam_chmod_at(fd, name, (st.stx_mode & 07777) | S_IWUSR) < 0)
 		return rc;

@@ -29,10 +29,11 @@ int lam_at_utimens(struct lam_core *core, const struct lam_at *at, const struct 
 /* Open for data ('flags' O_RDONLY, O_RDWR, O_WRONLY); lends owners' rights they could take (a mode 0200 file). */
 int lam_at_open(struct lam_core *core, const struct lam_at *at, int flags);
 ssize_t lam_at_readlink(struct lam_core *core, const struct lam_at *at, char *buf, size_t size);
-ssize_t lam_at_getxattr(struct lam_core *core, const struct lam_at *at, const char *key, void *value, size_t size);
+ssize_t lam_at_getxattr(struct lam_core *core, const struct lam_at *at, const char *key, void *value,
+			size_t size);
 ssize_t lam_at_listxattr(struct lam_core *core, const struct lam_at *at, char *list, size_t size);
-int lam_at_setxattr(struct lam_core *core, const struct lam_at *at, const char *key, const void *value, size_t size,
-		    int flags);
+int lam_at_setxattr(struct lam_core *core, const struct lam_at *at, const char *key, const void *value,
+		    size_t size, int flags);
 int lam_at_removexattr(struct lam_core *core, const struct lam_at *at, const char *key);
 
 #endif

@@ -32,7 +32,8 @@ enum lam_copy {
  * The caller holds a reference on 'node'.  The lock may be released meanwhile: names found
  * before have to be found again.  -EROFS without an upper, -LAM_EAGAIN as in error.h.
  */
-int lam_copyup(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node, enum lam_copy how);
+int lam_copyup(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node,
+	       enum lam_copy how);
 
 /* A copy-up changes an upper directory that users see unchanged: its times are put back. */
 struct lam_times {
@@ -49,7 +50,8 @@ int lam_dir_on(struct lam_core *core, struct lam_node *dir, struct lam_layer *la
 struct lam_temp;
 struct lam_at;
 /* Name the origin 'at' in an xattr of its copy; -EOPNOTSUPP where handles or xattrs are not to be had. */
-int lam_set_origin(struct lam_core *core, const struct lam_at *at, const struct statx *st, struct lam_temp *temp);
+int lam_set_origin(struct lam_core *core, const struct lam_at *at, const struct statx *st,
+		   struct lam_temp *temp);
 /* Does a copy of 'bytes' take long enough to be made without the lock, by a thread that may wait? */
 bool lam_copy_takes_long(const struct lam_core *core, const struct lam_layer *layer, uint64_t bytes);
 /*
@@ -65,8 +67,8 @@ int lam_metacopy_fill(struct lam_core *core, struct lam_node *node, enum lam_cop
 
 struct lam_temp {
 	struct lam_layer *layer;
-	int dirfd; /* of workdir/work; borrowed */
-	int fd;	   /* of a regular file, for reading and writing; else -1 */
+	int dirfd;     /* of workdir/work; borrowed */
+	int fd;	       /* of a regular file, for reading and writing; else -1 */
 	char name[24]; /* in workdir/work; empty for an O_TMPFILE */
 };
 
@@ -102,7 +104,7 @@ int lam_copy_data(int from, int to, uint64_t size, bool sparse);
  * Give 'temp' the owner, xattrs, mode and times of the object 'at', whose attributes are 'st';
  * 'touched': its contents changed, mtime is now.
  */
-int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct statx *st, struct lam_temp *temp,
-		  bool touched);
+int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct statx *st,
+		  struct lam_temp *temp, bool touched);
 
 #endif

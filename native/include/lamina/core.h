@@ -34,17 +34,17 @@ enum lam_redirect { LAM_REDIRECT_OFF, LAM_REDIRECT_NOFOLLOW, LAM_REDIRECT_FOLLOW
 enum lam_fsync { LAM_FSYNC_AUTO, LAM_FSYNC_STRICT, LAM_FSYNC_VOLATILE };
 enum lam_create_policy { LAM_CREATE_TOP, LAM_CREATE_MOST_FREE, LAM_CREATE_PATH_PRESERVING };
 
-#define LAM_CFG_METACOPY (1u << 0)	     /* copy up metadata alone where that suffices */
-#define LAM_CFG_INDEX (1u << 1)		     /* hard links survive copy-up (workdir/index) */
-#define LAM_CFG_USERXATTR (1u << 2)	     /* user.overlay.* instead of trusted.overlay.* */
-#define LAM_CFG_NOACL (1u << 3)		     /* POSIX ACLs are neither shown nor kept */
-#define LAM_CFG_STATIC_NLINK (1u << 4)	     /* st_nlink of directories is 1 */
-#define LAM_CFG_NOXATTR (1u << 5)	     /* no xattrs through the mount: EOPNOTSUPP */
-#define LAM_CFG_XINO (1u << 6)		     /* file system number in the high bits of st_ino */
-#define LAM_CFG_SQUASH_TO_ROOT (1u << 7)     /* every object is shown as 0:0 */
-#define LAM_CFG_SQUASH_TO_UID (1u << 8)	     /* ... as squash_uid */
+#define LAM_CFG_METACOPY (1u << 0)	 /* copy up metadata alone where that suffices */
+#define LAM_CFG_INDEX (1u << 1)		 /* hard links survive copy-up (workdir/index) */
+#define LAM_CFG_USERXATTR (1u << 2)	 /* user.overlay.* instead of trusted.overlay.* */
+#define LAM_CFG_NOACL (1u << 3)		 /* POSIX ACLs are neither shown nor kept */
+#define LAM_CFG_STATIC_NLINK (1u << 4)	 /* st_nlink of directories is 1 */
+#define LAM_CFG_NOXATTR (1u << 5)	 /* no xattrs through the mount: EOPNOTSUPP */
+#define LAM_CFG_XINO (1u << 6)		 /* file system number in the high bits of st_ino */
+#define LAM_CFG_SQUASH_TO_ROOT (1u << 7) /* every object is shown as 0:0 */
+#define LAM_CFG_SQUASH_TO_UID (1u << 8)	 /* ... as squash_uid */
 #define LAM_CFG_SQUASH_TO_GID (1u << 9)
-#define LAM_CFG_READONLY (1u << 10)	     /* EROFS for every change, upper or not */
+#define LAM_CFG_READONLY (1u << 10) /* EROFS for every change, upper or not */
 
 /* One row of uidmapping= or gidmapping=: ids [host, host+count) on the layers are shown as [to, ...). */
 struct lam_idmap {
@@ -60,10 +60,10 @@ struct lam_config {
 	const char *const *work;  /* one for each upper */
 	uint32_t nlower;
 	uint32_t nupper;
-	uint32_t flags; /* LAM_CFG_* */
-	uint32_t redirect;	/* enum lam_redirect */
-	uint32_t fsync;		/* enum lam_fsync */
-	uint32_t create_policy; /* enum lam_create_policy */
+	uint32_t flags;		    /* LAM_CFG_* */
+	uint32_t redirect;	    /* enum lam_redirect */
+	uint32_t fsync;		    /* enum lam_fsync */
+	uint32_t create_policy;	    /* enum lam_create_policy */
 	uint32_t xattr_permissions; /* 0 off, 1 root (user.containers.override_stat as privileged), 2 user */
 	uint32_t squash_uid;
 	uint32_t squash_gid;
@@ -105,8 +105,8 @@ int lam_unlink(struct lam_core *core, const struct lam_caller *caller, uint64_t 
 int lam_rmdir(struct lam_core *core, const struct lam_caller *caller, uint64_t parent, const char *name);
 
 /* 'flags': 0, RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT (rename(2)). */
-int lam_rename(struct lam_core *core, const struct lam_caller *caller, uint64_t oldparent, const char *oldname,
-	       uint64_t newparent, const char *newname, uint32_t flags);
+int lam_rename(struct lam_core *core, const struct lam_caller *caller, uint64_t oldparent,
+	       const char *oldname, uint64_t newparent, const char *newname, uint32_t flags);
 
 /* Writes at most 'size' bytes without NUL; returns the length. */
 ssize_t lam_readlink(struct lam_core *core, uint64_t nodeid, char *buf, size_t size);
@@ -126,12 +126,14 @@ ssize_t lam_listxattr(struct lam_core *core, const struct lam_caller *caller, ui
 /* 'kill_sgid': FUSE_SETXATTR_ACL_KILL_SGID.  'flags': XATTR_CREATE, XATTR_REPLACE. */
 int lam_setxattr(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, const char *name,
 		 const void *value, size_t size, int flags, bool kill_sgid);
-int lam_removexattr(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, const char *name);
+int lam_removexattr(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid,
+		    const char *name);
 
 /* ---- file data ---- */
 
 /* 'flags' as open(2), O_TRUNC included, O_CREAT never; copies up for writing.  The handle keeps an open descriptor. */
-int lam_open(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint32_t flags, uint64_t *fh);
+int lam_open(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint32_t flags,
+	     uint64_t *fh);
 
 /*
  * lam_create() - create and open; fails with -EEXIST if the name exists, whatever O_EXCL says
@@ -147,8 +149,8 @@ void lam_release(struct lam_core *core, uint64_t fh);
 /* A descriptor lent for one request: of the handle, or of the node's own cache for fh 0. */
 struct lam_data {
 	int fd;
-	uint32_t flags;	 /* LAM_DATA_* */
-	void *pin;	 /* the core's */
+	uint32_t flags; /* LAM_DATA_* */
+	void *pin;	/* the core's */
 };
 #define LAM_DATA_IMMUTABLE 1u /* on a lower: contents never change while lent */
 
@@ -166,18 +168,18 @@ int lam_data_get(struct lam_core *core, const struct lam_caller *caller, uint64_
 void lam_data_put(struct lam_core *core, struct lam_data *data);
 
 /* Whole-file helpers; the bytes between lam_data_get() and lam_data_put() are the front end's or these. */
-ssize_t lam_read(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh, void *buf,
-		 size_t size, uint64_t offset);
+ssize_t lam_read(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,
+		 void *buf, size_t size, uint64_t offset);
 /* 'kill_suidgid': FUSE_WRITE_KILL_SUIDGID.  'append': O_APPEND without writeback cache, offset is ignored. */
 ssize_t lam_write(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,
 		  const void *buf, size_t size, uint64_t offset, bool kill_suidgid);
 int lam_fsync(struct lam_core *core, uint64_t nodeid, uint64_t fh, bool datasync);
-int lam_fallocate(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh, int mode,
-		  uint64_t offset, uint64_t length);
+int lam_fallocate(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,
+		  int mode, uint64_t offset, uint64_t length);
 int64_t lam_lseek(struct lam_core *core, uint64_t nodeid, uint64_t fh, int64_t offset, int whence);
 ssize_t lam_copy_file_range(struct lam_core *core, const struct lam_caller *caller, uint64_t node_in,
-			    uint64_t fh_in, uint64_t off_in, uint64_t node_out, uint64_t fh_out, uint64_t off_out,
-			    size_t length);
+			    uint64_t fh_in, uint64_t off_in, uint64_t node_out, uint64_t fh_out,
+			    uint64_t off_out, size_t length);
 int lam_syncfs(struct lam_core *core);
 
 /*
@@ -186,17 +188,17 @@ int lam_syncfs(struct lam_core *core);
  *
  * 'arg' is in and out, 'size' its length (4 for the flags calls, sizeof(struct fsxattr)).
  */
-int lam_ioctl(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh, uint32_t cmd,
-	      void *arg, size_t size);
+int lam_ioctl(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,
+	      uint32_t cmd, void *arg, size_t size);
 
 /* ---- directories ---- */
 
 struct lam_dirinfo {
 	const char *name;
 	uint32_t namelen;
-	uint32_t type;	 /* DT_* */
+	uint32_t type; /* DT_* */
 	uint64_t ino;
-	uint64_t cookie; /* continue behind this entry */
+	uint64_t cookie;	       /* continue behind this entry */
 	const struct lam_entry *entry; /* with attributes and one more lookup; NULL if not asked or not had */
 };
 
@@ -217,18 +219,18 @@ int lam_readdir(struct lam_core *core, const struct lam_caller *caller, uint64_t
 		bool plus, lam_dirfill fill, void *arg);
 
 /* The same, packed as struct lam_dirent into 'buf'; returns bytes written, 0 at the end. */
-ssize_t lam_readdir_pack(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t cookie,
-			 bool plus, void *buf, size_t size);
+ssize_t lam_readdir_pack(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid,
+			 uint64_t cookie, bool plus, void *buf, size_t size);
 
 /* ---- observation ---- */
 
 struct lam_stats {
-	uint64_t nodes;	      /* in the table now */
-	uint64_t names;	      /* directory index entries */
-	uint64_t fds;	      /* descriptors in the cache */
-	uint64_t copyups;     /* objects copied up, all kinds */
+	uint64_t nodes;	       /* in the table now */
+	uint64_t names;	       /* directory index entries */
+	uint64_t fds;	       /* descriptors in the cache */
+	uint64_t copyups;      /* objects copied up, all kinds */
 	uint64_t copied_bytes; /* data bytes copied up */
-	uint64_t metacopies;  /* copy-ups that left the data below */
+	uint64_t metacopies;   /* copy-ups that left the data below */
 };
 void lam_core_stats(struct lam_core *core, struct lam_stats *out);
 

@@ -11,7 +11,8 @@
 
 #include <lamina/internal.h>
 
-struct lam_file *lam_file_new(int fd, bool writable, bool on_lower); /* takes 'fd'; NULL: no memory, fd closed */
+struct lam_file *lam_file_new(int fd, bool writable,
+			      bool on_lower); /* takes 'fd'; NULL: no memory, fd closed */
 void lam_file_put(struct lam_core *core, struct lam_file *file);
 /* Make 'file' the node's cached one (the cache takes a reference of its own). */
 void lam_file_cache(struct lam_core *core, struct lam_node *node, struct lam_file *file);

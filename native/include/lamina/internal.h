@@ -29,7 +29,7 @@
 #include <lamina/core.h>
 #include <lamina/list.h>
 
-#define LAM_MAX_LAYERS 8192	  /* fits the 16 bits of a layer number with room for marks */
+#define LAM_MAX_LAYERS 8192	    /* fits the 16 bits of a layer number with room for marks */
 #define LAM_SMALL_COPY (256u << 10) /* bytes that a hot thread may copy by itself */
 
 struct lam_ldir;
@@ -42,39 +42,39 @@ struct lam_file;
 struct lam_layer_ops;
 
 /* Abilities of an upper, probed when it is opened. */
-#define LAM_UP_TMPFILE (1u << 0)  /* O_TMPFILE and linking it */
-#define LAM_UP_XATTR (1u << 1)	  /* our private xattrs can be set */
-#define LAM_UP_MKNOD (1u << 2)	  /* char 0/0 whiteouts can be made */
-#define LAM_UP_WHLINK (1u << 3)	  /* whiteouts can be hard links of one */
+#define LAM_UP_TMPFILE (1u << 0)   /* O_TMPFILE and linking it */
+#define LAM_UP_XATTR (1u << 1)	   /* our private xattrs can be set */
+#define LAM_UP_MKNOD (1u << 2)	   /* char 0/0 whiteouts can be made */
+#define LAM_UP_WHLINK (1u << 3)	   /* whiteouts can be hard links of one */
 #define LAM_UP_RENAME_WH (1u << 4) /* renameat2(RENAME_WHITEOUT) */
 
 struct lam_layer {
 	const struct lam_layer_ops *ops;
 	struct lam_ldir *root;
-	uint32_t index;	  /* 0 is the topmost */
-	bool upper;	  /* may be written */
-	bool override;	  /* root has an override_stat xattr: owners and modes live there */
-	uint32_t fsid;	  /* number of the root's file system (inomap.h) */
+	uint32_t index; /* 0 is the topmost */
+	bool upper;	/* may be written */
+	bool override;	/* root has an override_stat xattr: owners and modes live there */
+	uint32_t fsid;	/* number of the root's file system (inomap.h) */
 	/* uppers only: */
-	uint32_t abilities; /* LAM_UP_* */
-	struct lam_ldir *work;	/* workdir/work */
+	uint32_t abilities;	    /* LAM_UP_* */
+	struct lam_ldir *work;	    /* workdir/work */
 	struct lam_ldir *index_dir; /* workdir/index, NULL if there is none */
-	int lock_fd[2];		/* flock'ed upper and workdir */
+	int lock_fd[2];		    /* flock'ed upper and workdir */
 	uint32_t next_temp;
-	bool slow_sync; /* fsync waits for a device: not tmpfs */
+	bool slow_sync;	    /* fsync waits for a device: not tmpfs */
 	bool whiteout_made; /* work/whiteout exists for linking */
 };
 
 /* ---- a directory on one layer ---- */
 
-#define LAM_LDIR_MARKS (1u << 0)   /* the flags below have been read */
+#define LAM_LDIR_MARKS (1u << 0) /* the flags below have been read */
 #define LAM_LDIR_OPAQUE (1u << 1)
 #define LAM_LDIR_XWHITEOUTS (1u << 2)
 #define LAM_LDIR_IMPURE (1u << 3)
 #define LAM_LDIR_ORIGIN (1u << 4)
 #define LAM_LDIR_REDIRECT (1u << 5)
 #define LAM_LDIR_ACL_KNOWN (1u << 6)
-#define LAM_LDIR_ACL (1u << 7)	   /* has a default ACL */
+#define LAM_LDIR_ACL (1u << 7) /* has a default ACL */
 
 struct lam_ldir {
 	struct lam_layer *layer;
@@ -96,29 +96,30 @@ struct lam_ldir {
 #define LAM_NO_LAYER 0xffffu
 
 struct lam_dent {
-	struct lam_dent *next;	/* in the bucket: by hash, then name */
-	uint64_t hash;		/* also the readdir cookie */
+	struct lam_dent *next; /* in the bucket: by hash, then name */
+	uint64_t hash;	       /* also the readdir cookie */
 	struct lam_node *dir;
 	struct lam_node *child; /* NULL while the kernel does not know it */
 	struct lam_dent *alias; /* further names of the same child */
 	uint16_t *more;		/* further layers where the name is a directory */
 	uint16_t nmore;
-	uint16_t first; /* topmost layer that has the name */
+	uint16_t first;	 /* topmost layer that has the name */
 	uint16_t closed; /* while scanning: hidden below this many parts, 0 if not */
-	uint8_t type;	/* DT_* */
-	uint8_t flags;	/* LAM_DENT_* */
+	uint8_t type;	 /* DT_* */
+	uint8_t flags;	 /* LAM_DENT_* */
 	uint8_t namelen;
 	char name[];
 };
 
 struct lam_table {
-	struct lam_dent **buckets; /* by the top bits of the hash, so that order of buckets is order of hashes */
+	struct lam_dent *
+		*buckets; /* by the top bits of the hash, so that order of buckets is order of hashes */
 	uint32_t count;
-	uint32_t live;	/* dents with a child */
+	uint32_t live;	   /* dents with a child */
 	uint32_t positive; /* dents that are not whiteouts; exact only while complete */
-	uint8_t bits;	/* log2 of the number of buckets */
-	bool complete;	/* every name of the directory is in the table */
-	bool busy;	/* being listed: not to be shrunk */
+	uint8_t bits;	   /* log2 of the number of buckets */
+	bool complete;	   /* every name of the directory is in the table */
+	bool busy;	   /* being listed: not to be shrunk */
 };
 
 /* ---- objects ---- */
@@ -130,7 +131,7 @@ struct lam_place {
 };
 
 struct lam_ident {
-	struct lam_ident *next;	  /* in core->idents */
+	struct lam_ident *next;	   /* in core->idents */
 	struct lam_ident *sibling; /* further keys of the same node */
 	struct lam_node *node;
 	uint64_t dev;
@@ -150,8 +151,8 @@ struct lam_node {
 	uint64_t ino; /* what users see */
 	uint64_t nlookup;
 	uint32_t refs;
-	uint16_t type;	/* S_IFMT bits */
-	uint16_t flags; /* LAM_NODE_* */
+	uint16_t type;	       /* S_IFMT bits */
+	uint16_t flags;	       /* LAM_NODE_* */
 	struct lam_dent *dent; /* first of its names; NULL for the root and the nameless */
 	int fd;		       /* O_PATH of a nameless upper object, else -1 */
 	uint32_t nlink;	       /* of LAM_NODE_INDEXED */
@@ -162,11 +163,13 @@ struct lam_node {
 			struct lam_table table;
 		} d;
 		struct {
-			struct lam_place upper; /* of the metadata; on a lower for a metadata-only copy there */
+			struct lam_place
+				upper; /* of the metadata; on a lower for a metadata-only copy there */
 			struct lam_place lower; /* of the data, or of everything if there is no upper */
 			struct lam_file *file;	/* cached descriptor for stateless opens */
 			struct lam_ident *idents;
-			uint32_t below; /* of LAM_NODE_INDEXED: names that the lower object has, 0 if unknown */
+			uint32_t
+				below; /* of LAM_NODE_INDEXED: names that the lower object has, 0 if unknown */
 		} f;
 	};
 };
@@ -197,11 +200,12 @@ struct lam_device {
 struct lam_core {
 	pthread_mutex_t lock;
 	pthread_cond_t copied; /* some node lost LAM_NODE_COPYING */
-	uint64_t lulls; /* how often a verb has released the lock on its way: what was found before may be gone */
+	uint64_t
+		lulls; /* how often a verb has released the lock on its way: what was found before may be gone */
 	struct lam_layer *layers;
 	uint32_t nlayers;
 	uint32_t nuppers;
-	uint32_t flags;	 /* LAM_CFG_* */
+	uint32_t flags; /* LAM_CFG_* */
 	uint32_t redirect;
 	uint32_t fsync;
 	uint32_t create_policy;
@@ -211,10 +215,10 @@ struct lam_core {
 	uint32_t nuidmap, ngidmap;
 	const char *prefix; /* "trusted.overlay." or "user.overlay." */
 	size_t prefix_len;
-	int proc_fd;	/* /proc/self/fd */
+	int proc_fd;	     /* /proc/self/fd */
 	uint32_t euid, egid; /* of the process */
 	bool can_setfsuid;
-	uint64_t seed;	/* of name hashes */
+	uint64_t seed; /* of name hashes */
 
 	struct lam_node **slots; /* by the low half of the nodeid */
 	uint32_t nslots;

@@ -26,10 +26,12 @@ typedef int (*lam_scan_fn)(void *arg, const struct lam_scan_entry *entry);
 struct lam_layer_ops {
 	int (*stat)(struct lam_core *core, struct lam_ldir *dir, const char *name, struct statx *st);
 	int (*scan)(struct lam_core *core, struct lam_ldir *dir, lam_scan_fn fn, void *arg);
-	ssize_t (*readlink)(struct lam_core *core, struct lam_ldir *dir, const char *name, char *buf, size_t size);
+	ssize_t (*readlink)(struct lam_core *core, struct lam_ldir *dir, const char *name, char *buf,
+			    size_t size);
 	ssize_t (*getxattr)(struct lam_core *core, struct lam_ldir *dir, const char *name, const char *key,
 			    void *value, size_t size);
-	ssize_t (*listxattr)(struct lam_core *core, struct lam_ldir *dir, const char *name, char *list, size_t size);
+	ssize_t (*listxattr)(struct lam_core *core, struct lam_ldir *dir, const char *name, char *list,
+			     size_t size);
 	/* A descriptor of a regular file's contents, for reading; the caller closes it. */
 	int (*open_data)(struct lam_core *core, struct lam_ldir *dir, const char *name);
 };
@@ -44,7 +46,8 @@ ssize_t lam_layer_listxattr(struct lam_core *core, struct lam_ldir *dir, const c
 			    size_t size);
 
 /* Is (dir, name), whose attributes are 'st', a whiteout in any dialect but .wh.NAME? */
-bool lam_layer_whiteout(struct lam_core *core, struct lam_ldir *dir, const char *name, const struct statx *st);
+bool lam_layer_whiteout(struct lam_core *core, struct lam_ldir *dir, const char *name,
+			const struct statx *st);
 
 /* ---- directories on a layer ---- */
 

@@ -10,7 +10,7 @@ struct lam_list {
 	struct lam_list *next;
 };
 
-#define lam_container(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define lam_container(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void lam_list_init(struct lam_list *list)
 {

@@ -43,7 +43,8 @@ void lam_place_clear(struct lam_core *core, struct lam_place *place);
 int lam_place_pin(struct lam_node *node, struct lam_place *place);
 
 /* Replace a directory's parts; takes over the references in 'parts', which is copied. */
-int lam_node_set_parts(struct lam_core *core, struct lam_node *node, struct lam_ldir **parts, uint32_t nparts);
+int lam_node_set_parts(struct lam_core *core, struct lam_node *node, struct lam_ldir **parts,
+		       uint32_t nparts);
 /* Put one more part among them, in the order of the layers; takes over the reference. */
 int lam_node_add_part(struct lam_core *core, struct lam_node *node, struct lam_ldir *part);
 

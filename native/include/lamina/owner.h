@@ -22,8 +22,8 @@ uint32_t lam_gid_out(const struct lam_core *core, uint32_t gid);
 void lam_override_read(struct lam_core *core, const struct lam_at *at, struct statx *st);
 /* Does a new or changed object of this core keep owner and mode in an xattr? */
 bool lam_override_used(const struct lam_core *core);
-int lam_override_write(struct lam_core *core, const struct lam_at *at, uint32_t uid, uint32_t gid, mode_t mode,
-		       uint32_t rdev);
+int lam_override_write(struct lam_core *core, const struct lam_at *at, uint32_t uid, uint32_t gid,
+		       mode_t mode, uint32_t rdev);
 
 /*
  * Create as the caller: between begin and end the thread's fsuid and fsgid are the caller's

@@ -36,7 +36,8 @@ int lam_resolve_data(struct lam_core *core, const struct lam_node *parent, const
 		     const char *redirect, struct lam_place *place);
 
 /* The redirect xattr of (dir, name) as a checked string in 'buf'; -ENODATA, -EIO for one that leads nowhere. */
-int lam_redirect_get(struct lam_core *core, struct lam_ldir *dir, const char *name, char buf[LAM_NAME_MAX * 16]);
+int lam_redirect_get(struct lam_core *core, struct lam_ldir *dir, const char *name,
+		     char buf[LAM_NAME_MAX * 16]);
 
 /* Read all names of a directory into its table (index.c). */
 int lam_index_build(struct lam_core *core, struct lam_node *dir);
@@ -51,14 +52,16 @@ int lam_name_find(struct lam_core *core, struct lam_node *dir, const char *name,
 		  struct statx *st, bool *asked);
 
 /* The node behind a positive dent, made if the kernel does not know it, and its topmost attributes. */
-int lam_node_of(struct lam_core *core, struct lam_dent *dent, struct statx *st, bool asked, struct lam_node **out);
+int lam_node_of(struct lam_core *core, struct lam_dent *dent, struct statx *st, bool asked,
+		struct lam_node **out);
 
 /* Both at once: the node that 'name' shows.  'st' may be NULL. */
 int lam_find(struct lam_core *core, struct lam_node *dir, const char *name, struct lam_node **out,
 	     struct statx *st);
 
 /* What users see of a node whose topmost real object has the attributes 'st'. */
-int lam_show_attr(struct lam_core *core, struct lam_node *node, const struct statx *st, struct lam_attr *attr);
+int lam_show_attr(struct lam_core *core, struct lam_node *node, const struct statx *st,
+		  struct lam_attr *attr);
 
 /* st_ino of a directory from its parts. */
 int lam_dir_ino(struct lam_core *core, struct lam_node *node);

@@ -33,13 +33,13 @@ struct lam_server_config {
 	 * writable mount too; a descriptor opened before the copy-up then keeps the old contents.
 	 */
 	uint32_t passthrough;
-	uint32_t stateless; /* enum lam_tristate: ENOSYS on OPEN; auto: where passthrough is not had */
-	uint32_t writeback; /* enum lam_tristate: auto is off */
-	uint32_t max_write;	      /* bytes; 0: 1 MiB */
-	uint32_t pool_threads;	      /* at most; 0: 4 */
-	uint32_t debug;		      /* 1: one line a request on stderr */
-	uint32_t follow;      /* enum lam_tristate: the reader stays on its client's CPU; auto is on */
-	double entry_timeout; /* seconds */
+	uint32_t stateless;    /* enum lam_tristate: ENOSYS on OPEN; auto: where passthrough is not had */
+	uint32_t writeback;    /* enum lam_tristate: auto is off */
+	uint32_t max_write;    /* bytes; 0: 1 MiB */
+	uint32_t pool_threads; /* at most; 0: 4 */
+	uint32_t debug;	       /* 1: one line a request on stderr */
+	uint32_t follow;       /* enum lam_tristate: the reader stays on its client's CPU; auto is on */
+	double entry_timeout;  /* seconds */
 	double attr_timeout;
 	double negative_timeout;
 	const char *

@@ -94,9 +94,9 @@ struct lam_setattr {
 
 /* One packed directory entry for Python: this head, the name without NUL, padding to 8. */
 struct lam_dirent {
-	uint64_t cookie; /* pass to lam_readdir() to go on behind this entry */
+	uint64_t cookie;	/* pass to lam_readdir() to go on behind this entry */
 	struct lam_entry entry; /* nodeid 0 where no lookup was taken ("." and "..", or plus == 0) */
-	uint32_t type;	 /* DT_* */
+	uint32_t type;		/* DT_* */
 	uint32_t namelen;
 };
 _Static_assert(sizeof(struct lam_dirent) == 120, "struct lam_dirent is shared with Python");

@@ -20,7 +20,8 @@ int lam_may_create(const struct lam_core *core, const char *name);
 int lam_may_write(const struct lam_core *core);
 
 /* Fill '*entry' for 'node' and count one more lookup. */
-int lam_give_entry(struct lam_core *core, struct lam_node *node, const struct statx *st, struct lam_entry *entry);
+int lam_give_entry(struct lam_core *core, struct lam_node *node, const struct statx *st,
+		   struct lam_entry *entry);
 
 /* The upper that new names in 'dir' go to, and the directory's part there. */
 int lam_choose_upper(struct lam_core *core, struct lam_node *dir, struct lam_ldir **out);
@@ -28,10 +29,11 @@ int lam_choose_upper(struct lam_core *core, struct lam_node *dir, struct lam_ldi
 /* Before a name of 'node' goes: keep what the kernel still knows reachable.  See remove.c. */
 int lam_hold(struct lam_core *core, struct lam_dent *dent);
 /* The name is gone from its upper: 'whiteout' says what is left there. */
-void lam_name_gone(struct lam_core *core, struct lam_dent *dent, const struct lam_layer *layer, bool whiteout);
+void lam_name_gone(struct lam_core *core, struct lam_dent *dent, const struct lam_layer *layer,
+		   bool whiteout);
 /* Make sure that the name of an object with several names is on the upper itself. */
-int lam_name_up(struct lam_core *core, const struct lam_caller *caller, struct lam_node *dir, const char *name,
-		struct lam_node *node);
+int lam_name_up(struct lam_core *core, const struct lam_caller *caller, struct lam_node *dir,
+		const char *name, struct lam_node *node);
 /* 'dent' is a further (or the first) upper name of 'node', in the upper directory 'part'. */
 int lam_name_new(struct lam_core *core, struct lam_node *node, struct lam_dent *dent, struct lam_ldir *part);
 

@@ -24,7 +24,7 @@ enum lam_key {
 	LAM_KEY_OTHER,	  /* private, of no interest */
 };
 
-#define LAM_KEY_MAX 64	   /* bytes of a private name */
+#define LAM_KEY_MAX 64	    /* bytes of a private name */
 #define LAM_OVERRIDE_MAX 64 /* bytes of an override_stat value */
 #define LAM_REDIRECT_MAX 4096
 
@@ -41,7 +41,8 @@ struct lam_xattr_names {
 };
 
 /* All names on (dir, name).  On success the caller ends with lam_xattr_names_free(). */
-int lam_xattr_names(struct lam_core *core, struct lam_ldir *dir, const char *name, struct lam_xattr_names *names);
+int lam_xattr_names(struct lam_core *core, struct lam_ldir *dir, const char *name,
+		    struct lam_xattr_names *names);
 struct lam_at;
 int lam_xattr_names_at(struct lam_core *core, const struct lam_at *at, struct lam_xattr_names *names);
 /* The name behind 'key' (NULL: the first), NULL at the end. */
