@@ -66,12 +66,13 @@ def _walk(root: int) -> Iterator[tuple[str, list[str]]]:
     for directory, _, files, fd in os.fwalk(".", dir_fd=root, follow_symlinks=False):
         if directory.count("/") > MAX_DEPTH:
             raise DriverError(f"{directory}: directories lie too deep")
-        yield directory, _of_open(fd)
+        yield directory, of_open(fd)
         for name in files:
-            yield f"{directory}/{name}", _of_name(fd, name)
+            yield f"{directory}/{name}", of_name(fd, name)
 
 
-def _of_name(parent: int, name: str) -> list[str]:
+def of_name(parent: int, name: str) -> list[str]:
+    """Return the features of what is no directory."""
     try:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
@@ -82,12 +83,13 @@ def _of_name(parent: int, name: str) -> list[str]:
         return []
     fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
     try:
-        return _of_open(fd)
+        return of_open(fd)
     finally:
         os.close(fd)
 
 
-def _of_open(fd: int) -> list[str]:
+def of_open(fd: int) -> list[str]:
+    """Return the features that an object's attributes show."""
     features = []
     try:
         names = os.listxattr(fd)

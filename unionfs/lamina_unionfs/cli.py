@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 USAGE = """\
 usage: lamina-unionfs [-f] [-d] [-o OPTION[,OPTION...]]... [SOURCE] MOUNTPOINT
        lamina-unionfs check UPPER
+       lamina-unionfs flatten -o OPTION[,OPTION...]
        lamina-unionfs --version | --help
 
 Mount the union of lowerdir= (topmost first, separated by ':') under upperdir= at MOUNTPOINT.
@@ -27,7 +28,8 @@ The command returns when the mount is usable; the server ends when it is unmount
   -V, --version    print the version
   -h, --help       print this
 
-check says what an upper uses that other drivers may not understand.
+check says what an upper uses that other drivers may not understand;
+flatten copies up what it takes to make an upper plain, while it is not mounted.
 """
 
 
@@ -50,6 +52,13 @@ def main(argv: Sequence[str]) -> int:
             from lamina_unionfs import check
 
             return check.main(argv[1:])
+        if argv and argv[0] == "flatten":
+            from lamina_unionfs import complete_path
+
+            complete_path.complete()
+            from lamina_unionfs import flatten
+
+            return flatten.main(argv[1:])
         if any(word in ("-V", "--version") for word in argv):
             return _print(f"lamina-unionfs {__version__}\n")
         if any(word in ("-h", "--help") for word in argv):
