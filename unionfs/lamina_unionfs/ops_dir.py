@@ -41,6 +41,8 @@ def _give(fs: Filesystem, token: pyfuse3.ReaddirToken, batch: list[DirEntry]) ->
         else:
             reply = entry_reply(fs, found.entry)
         if not pyfuse3.readdir_reply(token, pyfuse3.FileNameT(found.name), reply, found.cookie):
+            if found.entry.nodeid:
+                fs.inodes.forget(reply.st_ino, 1)
             for dropped in batch[position:]:
                 if dropped.entry.nodeid:
                     verbs.forget(fs.core, verbs.NodeId(dropped.entry.nodeid), 1)
