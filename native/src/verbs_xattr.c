@@ -171,7 +171,9 @@ int lam_setxattr(struct lam_core *core, const struct lam_caller *caller, uint64_
 		rc = lam_at_setxattr(core, &at, key, value, size, flags);
 	if (rc == 0 && is_acl(key))
 		acl_changed(node, key);
-	if (rc == 0 && kill_sgid && lam_at_stat(core, &at, &st) == 0)
+	/* The kernel says so with a default ACL too, which no file system heeds. */
+	if (rc == 0 && kill_sgid && strcmp(key, "system.posix_acl_access") == 0 &&
+	    lam_at_stat(core, &at, &st) == 0)
 		rc = drop_sgid(core, &at, &st);
 	lam_leave(core, node);
 	return rc;
