@@ -311,6 +311,35 @@ def test_two_uppers_change_objects_where_they_live(bench: Bench) -> None:
         bench.call(_two_uppers, union.path, both.uppers)
 
 
+def _create_beside(top: Path, uppers: tuple[Path, ...]) -> None:
+    first, second = uppers
+    put(top / "d" / "new", "n")
+    os.mkdir(top / "d" / "sub")
+    put(top / "d" / "sub" / "deep", "d")
+    put(top / "plain", "p")
+    assert_on(second, "d/new", "file")
+    assert_on(second, "d/sub/deep", "file")
+    assert_on(first, "plain", "file")
+    assert_on(first, "d", "absent")
+    os.rename(top / "d" / "new", top / "d" / "sub" / "moved")
+    assert_on(second, "d/sub/moved", "file")
+    os.rename(top / "d" / "x", top / "out")
+    eq((names(top), read(top / "out")), (["d", "low", "out", "plain"], b"x"))
+    os.unlink(top / "d" / "sub" / "deep")
+    eq(names(top / "d" / "sub"), ["moved"])
+
+
+@pytest.mark.parametrize("target", OURS)
+def test_path_preserving_creates_beside_what_is_there(bench: Bench) -> None:
+    """New names go to the topmost upper that has their directory."""
+    layers = bench.tree(lower=[{"low": "low"}], upper={})
+    second = bench.top / "upper2"
+    bench.call(tree.build, second, {"d/": tree.directory(), "d/x": "x"})
+    both = Layers(layers.lowers, (layers.upper, second), (*layers.works, bench.made("work2")))
+    with bench.mount(both, "create_policy=path-preserving") as union:
+        bench.call(_create_beside, union.path, both.uppers)
+
+
 # ---- the command itself ----
 
 
