@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Callable
 
+from tests.differential import acl
 from tests.differential.operations import Op, Outcome
 
 OutcomeFilter = Callable[[Op, Outcome, Outcome], str]
@@ -159,6 +160,28 @@ def oracle_gives_up(flavour: str, words: str) -> str:
     """Say why kernel overlayfs may refuse an upper that is all right; "" if it may not."""
     if flavour == "user" and "No data available" in words:
         return _SPECIAL_ORIGIN
+    return ""
+
+
+def _has_default_acl(directory: str) -> bool:
+    try:
+        os.getxattr(directory, acl.DEFAULT)
+    except OSError:
+        return False
+    return True
+
+
+def unsupported(op: Op, target: str, root: str) -> str:
+    """Say why a driver has no such operation; "" if it has."""
+    if target != "lamina-pyfuse3":
+        return ""
+    match inner(op):
+        case (("fallocate" | "ffallocate" | "tmpfile"), *_):
+            return "pyfuse3 has no handler for it (docs/conformance.md#pyfuse3-lacks-handlers)"
+        case (("mkdir" | "create" | "mknod"), path, *_) if _has_default_acl(
+            os.path.dirname(f"{root}/{path}")
+        ):
+            return "the umask comes before a default ACL (docs/conformance.md#pyfuse3-masks-first)"
     return ""
 
 
