@@ -48,6 +48,8 @@ static int copy_dir(struct lam_core *core, struct lam_node *dir, struct lam_ldir
 	if (rc == 0)
 		rc = lam_at_stat(core, &at, &st);
 	if (rc == 0)
+		lam_copy_owner(core, &at, &st);
+	if (rc == 0)
 		rc = lam_temp_node(core, layer, S_IFDIR | 0700, 0, NULL, &temp);
 	if (rc < 0)
 		return rc;

@@ -21,7 +21,9 @@ static bool goes_along(const struct lam_core *core, const char *key)
 
 	if (core->flags & LAM_CFG_NOACL && strncmp(key, "system.posix_acl_", 17) == 0)
 		return false;
-	return kind == LAM_KEY_NONE || kind == LAM_KEY_OVERRIDE;
+	/* An owner that only the lower's xattr says is the copy's own: lam_copy_owner(). */
+	return kind == LAM_KEY_NONE ||
+	       (kind == LAM_KEY_OVERRIDE && (lam_override_used(core) || !lam_override_believed(core)));
 }
 
 /* May an xattr stay behind where the upper's file system does not know its kind?  As kernel overlayfs decides. */
@@ -64,6 +66,16 @@ static int copy_xattrs(struct lam_core *core, const struct lam_at *at, struct la
 			rc = copy_one(core, at, key, temp);
 	lam_xattr_names_free(&names);
 	return rc;
+}
+
+void lam_copy_owner(struct lam_core *core, const struct lam_at *at, struct statx *st)
+{
+	uint16_t type = st->stx_mode & S_IFMT;
+
+	if (lam_override_used(core))
+		return;
+	lam_override_read(core, at, st);
+	st->stx_mode = (uint16_t)(type | (st->stx_mode & 07777));
 }
 
 static void times_of(const struct statx *st, struct timespec times[2])

@@ -228,6 +228,8 @@ static int copy_whole(struct lam_core *core, struct lam_node *node, enum lam_cop
 		rc = lam_at_stat(core, &copy.at, &copy.st);
 	if (rc == 0 && (copy.st.stx_mode & S_IFMT) != node->type)
 		rc = -ESTALE; /* replaced below the mount */
+	if (rc == 0)
+		lam_copy_owner(core, &copy.at, &copy.st);
 	if (replace)
 		copy.layer = node->f.upper.dir->layer;
 	if (rc == 0 && node->dent)

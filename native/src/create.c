@@ -86,6 +86,8 @@ static int make_at(struct lam_core *core, int dirfd, const char *name, struct ma
 		wanted = make->mode;
 	mode = stored_mode(core, wanted);
 	rc = make_as(core, dirfd, name, make, mode);
+	if (rc < 0)
+		return rc;
 	/* Acting as the caller without its groups, set-group-ID is lost; the kernel has decided that it may be set. */
 	if (rc == 0 && mode & S_ISGID && !S_ISDIR(mode)) {
 		struct statx st;
@@ -100,9 +102,9 @@ static int make_at(struct lam_core *core, int dirfd, const char *name, struct ma
 		rc = lam_override_write(core, &at, lam_uid_in(core, make->caller->uid),
 					lam_gid_in(core, make->caller->gid), wanted, (uint32_t)make->rdev);
 	}
-	if (rc < 0 && make->fd >= 0) {
+	if (rc < 0) { /* nothing half made stays */
 		lam_close(&make->fd);
-		lam_unlink_at(dirfd, name, 0);
+		lam_unlink_at(dirfd, name, S_ISDIR(mode) ? AT_REMOVEDIR : 0);
 	}
 	return rc;
 }
@@ -206,7 +208,7 @@ static int new_node(struct lam_core *core, struct lam_ldir *dir, struct lam_dent
 			part->flags |= LAM_LDIR_MARKS | (dent->flags & LAM_DENT_BELOW ? LAM_LDIR_OPAQUE : 0);
 	} else {
 		rc = lam_place_set(core, &node->f.upper, dir, NULL);
-		if (!(st->stx_mode & (S_ISUID | S_ISGID)))
+		if (!(st->stx_mode & (S_ISUID | S_ISGID)) && !lam_override_used(core))
 			node->flags |= LAM_NODE_NOPRIV;
 	}
 	if (rc < 0) {
@@ -349,6 +351,8 @@ static int make_nameless(struct lam_core *core, struct lam_node *parent, struct 
 	int fd, rc;
 
 	rc = lam_may_write(core);
+	if (rc == 0 && lam_override_used(core))
+		rc = -EOPNOTSUPP; /* owner and mode in an xattr are for objects with a name; programs do without */
 	if (rc == 0)
 		rc = lam_choose_upper(core, parent, &dir);
 	fd = rc < 0 ? rc : lam_ldir_fd(core, dir);

@@ -132,10 +132,15 @@ static int fsid_of(const struct lam_core *core, const uint8_t *uuid)
 {
 	static const uint8_t none[16];
 
+	int found = -1;
+
 	for (uint32_t i = 0; i < core->ndevices; i++)
-		if (memcmp(core->devices[i].uuid, uuid, 16) == 0)
-			return (int)i;
-	return memcmp(uuid, none, 16) == 0 && core->ndevices > 0 ? 0 : -1;
+		if (memcmp(core->devices[i].uuid, uuid, 16) == 0) {
+			if (found >= 0) /* several without a uuid: a guess could meet a real file's number */
+				return -1;
+			found = (int)i;
+		}
+	return found < 0 && core->ndevices == 1 && memcmp(uuid, none, 16) == 0 ? 0 : found;
 }
 
 bool lam_fh_ino(struct lam_core *core, const struct lam_fh *fh, uint64_t *ino)

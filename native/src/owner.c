@@ -120,6 +120,14 @@ bool lam_override_used(const struct lam_core *core)
 	return core->xattr_permissions != 0;
 }
 
+bool lam_override_believed(const struct lam_core *core)
+{
+	for (uint32_t i = 0; i < core->nlayers; i++)
+		if (core->layers[i].override)
+			return true;
+	return lam_override_used(core);
+}
+
 int lam_override_write(struct lam_core *core, const struct lam_at *at, uint32_t uid, uint32_t gid,
 		       mode_t mode, uint32_t rdev)
 {

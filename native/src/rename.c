@@ -193,8 +193,13 @@ static int clear_target(struct lam_core *core, struct rename *r)
 {
 	struct lam_node *b = r->to.node;
 	struct lam_ldir *part = b && lam_is_dir(b) ? lam_part_on(b, r->layer->index) : NULL;
+	int rc;
 
-	return part && b->d.table.count > 0 ? lam_whiteouts_clear(core, part) : 0;
+	if (!part || b->d.table.count == 0)
+		return 0;
+	rc = lam_whiteouts_clear(core, part);
+	lam_table_shrink(core, b); /* should the rename fail, the directory is read anew */
+	return rc;
 }
 
 /* The one call.  'whiteout': the old name has to be covered. */
@@ -220,8 +225,18 @@ static int move(struct lam_core *core, struct rename *r, bool whiteout)
 			return rc;
 		r->layer->abilities &= ~LAM_UP_RENAME_WH;
 	}
+	/* Two steps where one is not to be had: a crash between them shows the lower's old name again. */
 	rc = lam_rename_at(from, r->from.name, to, r->to.name, 0);
-	return rc < 0 ? rc : lam_whiteout_at(core, r->from.part, r->from.name);
+	if (rc < 0)
+		return rc;
+	rc = lam_whiteout_at(core, r->from.part, r->from.name);
+	if (rc < 0) {
+		from = lam_ldir_fd(core, r->from.part);
+		to = lam_ldir_fd(core, r->to.part);
+		if (from >= 0 && to >= 0)
+			lam_rename_at(to, r->to.name, from, r->from.name, 0);
+	}
+	return rc;
 }
 
 /* The node is now called side->name: names and places follow. */

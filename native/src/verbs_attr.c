@@ -83,11 +83,15 @@ static int kill_privileges(struct lam_core *core, const struct lam_caller *calle
 	rc = lam_at_stat(core, at, &st);
 	if (rc < 0)
 		return rc;
+	if (lam_override_used(core))
+		lam_override_read(core, at, &st);
 	mode = kept = st.stx_mode & 07777;
 	kept &= (mode_t)~S_ISUID;
 	if (mode & S_ISGID && (mode & S_IXGRP || !lam_caller_in_group(caller, lam_gid_out(core, st.stx_gid))))
 		kept &= (mode_t)~S_ISGID;
-	if (kept != mode)
+	if (kept != mode && lam_override_used(core))
+		rc = lam_override_write(core, at, st.stx_uid, st.stx_gid, S_IFREG | kept, 0);
+	else if (kept != mode)
 		rc = lam_at_chmod(core, at, kept);
 	if (rc == 0 && lam_at_getxattr(core, at, "security.capability", NULL, 0) >= 0)
 		rc = lam_at_removexattr(core, at, "security.capability");

@@ -33,6 +33,9 @@ static int stored_key(const struct lam_core *core, const char *key, char buf[KEY
 
 	if (core->flags & LAM_CFG_NOXATTR || (core->flags & LAM_CFG_NOACL && is_acl(key)))
 		return -EOPNOTSUPP;
+	/* Where owners and modes are read from it, nobody may give himself one. */
+	if (lam_private_key(core, key) == LAM_KEY_OVERRIDE && lam_override_believed(core))
+		return -EPERM;
 	if (strncmp(key, core->prefix, core->prefix_len) == 0)
 		n = snprintf(buf, KEY_MAX, "%soverlay.%s", core->prefix, key + core->prefix_len);
 	else
@@ -46,10 +49,8 @@ static const char *shown_key(const struct lam_core *core, const char *key, char 
 	if (core->flags & LAM_CFG_NOACL && is_acl(key))
 		return NULL;
 	if (strncmp(key, core->prefix, core->prefix_len) != 0)
-		return lam_private_key(core, key) == LAM_KEY_NONE ||
-				       !strncmp(key, "user.fuseoverlayfs.opaque", 26)
-			       ? key
-			       : NULL;
+		return lam_private_key(core, key) == LAM_KEY_OVERRIDE && lam_override_believed(core) ? NULL
+												     : key;
 	if (strncmp(key + core->prefix_len, "overlay.", 8) != 0)
 		return NULL;
 	snprintf(buf, KEY_MAX, "%s%s", core->prefix, key + core->prefix_len + 8);

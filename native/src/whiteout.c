@@ -75,12 +75,33 @@ int lam_whiteout_at(struct lam_core *core, struct lam_ldir *dir, const char *nam
 	return fd < 0 ? fd : device_whiteout(core, dir->layer, fd, name);
 }
 
+static int no_object(void *arg, const struct lam_scan_entry *entry)
+{
+	(void)arg;
+	return entry->whiteout || strncmp(entry->name, ".wh.", 4) == 0 ? 0 : -ENOTEMPTY;
+}
+
+/* A last look before a directory goes with all that is in it: -ENOTEMPTY if it holds more than whiteouts. */
+static int check_empty(struct lam_core *core, struct lam_ldir *dir, const char *name)
+{
+	struct lam_ldir *child = lam_ldir_child(dir, name);
+	int rc = child ? lam_ldir_marks(core, child) : -ENOMEM;
+
+	if (rc == 0)
+		rc = lam_layer_scan(core, child, no_object, NULL);
+	lam_ldir_put(core, child);
+	return rc;
+}
+
 int lam_whiteout_over(struct lam_core *core, struct lam_ldir *dir, const char *name, bool is_dir)
 {
 	struct lam_layer *layer = dir->layer;
 	char temp[24];
 	int work, fd, rc;
 
+	rc = is_dir ? check_empty(core, dir, name) : 0;
+	if (rc < 0)
+		return rc;
 	work = lam_ldir_fd(core, layer->work);
 	if (work < 0)
 		return work;
@@ -120,6 +141,9 @@ int lam_remove_dir(struct lam_core *core, struct lam_ldir *dir, const char *name
 		return fd;
 	rc = lam_unlink_at(fd, name, AT_REMOVEDIR);
 	if (rc != -ENOTEMPTY && rc != -EEXIST)
+		return rc;
+	rc = check_empty(core, dir, name);
+	if (rc < 0)
 		return rc;
 	work = lam_ldir_fd(core, dir->layer->work);
 	if (work < 0)

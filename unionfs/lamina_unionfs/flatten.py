@@ -198,6 +198,8 @@ def _sever(top: int) -> None:
     """Cut each redirected directory off from its lowers."""
     for _, directories, _, fd in os.fwalk(".", dir_fd=top, follow_symlinks=False):
         for name in directories:
+            if stat.S_ISLNK(os.lstat(name, dir_fd=fd).st_mode):
+                continue  # os.fwalk() counts a link to a directory among them
             below = os.open(name, DIRECTORY, dir_fd=fd)
             try:
                 if "redirect" in check.of_open(below):

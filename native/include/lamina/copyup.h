@@ -100,6 +100,8 @@ int lam_remove_entries(int fd, const char *keep, unsigned int depth);
 /* Copy 'size' bytes with their holes from 'from' to the empty file 'to': reflink, copy_file_range, read and write. */
 int lam_copy_data(int from, int to, uint64_t size, bool sparse);
 
+/* Put into 'st' the owner and mode that an xattr of the lower says, if the upper will not say so by one. */
+void lam_copy_owner(struct lam_core *core, const struct lam_at *at, struct statx *st);
 /*
  * Give 'temp' the owner, xattrs, mode and times of the object 'at', whose attributes are 'st';
  * 'touched': its contents changed, mtime is now.

@@ -22,6 +22,8 @@ uint32_t lam_gid_out(const struct lam_core *core, uint32_t gid);
 void lam_override_read(struct lam_core *core, const struct lam_at *at, struct statx *st);
 /* Does a new or changed object of this core keep owner and mode in an xattr? */
 bool lam_override_used(const struct lam_core *core);
+/* Is any override_stat xattr believed, of new objects or of a layer's?  Then they are not users' to touch. */
+bool lam_override_believed(const struct lam_core *core);
 int lam_override_write(struct lam_core *core, const struct lam_at *at, uint32_t uid, uint32_t gid,
 		       mode_t mode, uint32_t rdev);
 
