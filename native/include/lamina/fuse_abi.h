@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT *
+ * Past 400 lines: one table of the kernel's facts, read beside its header; split it would be harder to compare.
+ */
 /*
  * fuse_abi - the kernel's FUSE protocol, 7.45, as far as a file system server meets it
  *
