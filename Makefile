@@ -7,7 +7,8 @@ PYTEST := $(BIN)/python -m pytest -n 2 --require fuse,userns,root
 
 BUILD_PACKAGES := python3-dev python3-venv gcc make pkg-config libfuse3-dev fuse3 libxxhash-dev
 TEST_PACKAGES := podman buildah skopeo runc crun fuse-overlayfs fio attr acl xfsprogs btrfs-progs e2fsprogs \
-	clang clang-format libclang-rt-14-dev mmdebstrap busybox-static strace uidmap
+	clang clang-format libclang-rt-14-dev mmdebstrap busybox-static strace uidmap \
+	umoci docker-registry erofs-utils
 
 PACKAGED := pyproject.toml setup.py MANIFEST.in native/build.py native/core.cdef.h
 SOURCES := $(PACKAGED) $(shell find native/include native/src native/lamina_native unionfs runtime -type f \

@@ -1,0 +1,1 @@
+"""Images in archives: docker-archive, OCI layout and archive, plain tarballs."""

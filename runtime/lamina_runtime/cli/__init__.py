@@ -1,0 +1,1 @@
+"""The command lamina: arguments, output, exit codes.  One module a verb."""

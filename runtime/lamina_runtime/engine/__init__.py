@@ -1,0 +1,1 @@
+"""What the commands do; introduces store, registry and archives to each other."""

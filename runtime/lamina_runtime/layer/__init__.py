@@ -1,0 +1,1 @@
+"""Layers as streams: compression, digests, indexes."""

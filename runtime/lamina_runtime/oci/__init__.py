@@ -1,0 +1,1 @@
+"""Values of the OCI and docker image formats.  No I/O here."""

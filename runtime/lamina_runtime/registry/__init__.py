@@ -1,0 +1,1 @@
+"""The distribution protocol: pull, push, search, credentials."""
