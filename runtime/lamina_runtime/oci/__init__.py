@@ -1,1 +1,1 @@
-"""Values of the OCI and docker image formats.  No I/O here."""
+"""Values of the OCI image specification and their docker twins.  No input or output here."""
