@@ -101,14 +101,19 @@ static int only_regular(int fd)
 
 static int open_once(struct lam_core *core, const struct lam_at *at, int flags)
 {
+	struct lam_contents found;
 	char number[12];
 	int fd;
 
 	if (at->fd >= 0) /* through the magic link: the object has no name */
 		return result(
 			openat(core->proc_fd, lam_decimal(number, (unsigned int)at->fd), flags | O_CLOEXEC));
-	if (flags == O_RDONLY)
-		return only_regular(at->dir->layer->ops->open_data(core, at->dir, at->name));
+	if (at->dir->layer->image)
+		return flags == O_RDONLY ? -ENOTTY : -EROFS;
+	if (flags == O_RDONLY) {
+		fd = at->dir->layer->ops->open_data(core, at->dir, at->name, &found);
+		return fd < 0 ? fd : only_regular(found.fd);
+	}
 	fd = lam_ldir_fd(core, at->dir);
 	return fd < 0 ? fd : only_regular(lam_openat(fd, at->name, flags | O_NONBLOCK, 0));
 }
@@ -135,6 +140,14 @@ int lam_at_open(struct lam_core *core, const struct lam_at *at, int flags)
 	if (rc < 0)
 		lam_close(&fd);
 	return rc < 0 ? rc : fd;
+}
+
+int lam_at_contents(struct lam_core *core, const struct lam_at *at, int flags, struct lam_contents *out)
+{
+	if (at->fd < 0 && at->dir->layer->image && flags == O_RDONLY)
+		return at->dir->layer->ops->open_data(core, at->dir, at->name, out);
+	*out = (struct lam_contents){ .fd = lam_at_open(core, at, flags) };
+	return out->fd < 0 ? out->fd : 0;
 }
 
 ssize_t lam_at_readlink(struct lam_core *core, const struct lam_at *at, char *buf, size_t size)

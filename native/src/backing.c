@@ -243,10 +243,10 @@ static int next_open(struct lam_backing *b, struct inode *inode, const struct st
 int lam_backing_open(struct lam_backing *b, uint64_t nodeid, int fd, bool suitable, struct fuse_open_out *out)
 {
 	struct inode *inode;
-	struct stat st;
+	struct stat st = { .st_ino = 0 };
 	int err;
 
-	if (fstat(fd, &st) < 0)
+	if (fd >= 0 && fstat(fd, &st) < 0)
 		return -errno;
 	pthread_mutex_lock(&b->lock);
 	inode = *find(b, nodeid);

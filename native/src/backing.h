@@ -51,7 +51,7 @@ void lam_backing_forget(struct lam_backing *backing, uint64_t nodeid, uint64_t n
  * lam_backing_open() - register an open of 'nodeid' (the kernel's) whose data are in 'fd'
  *
  * 'suitable' false asks for the page cache (setuid files: writes past the server would not
- * clear the bit).  Sets 'out->open_flags' and 'out->backing_id'; 0 must be paired with
+ * clear the bit), as does what has no descriptor (-1: it lies on an image).  Sets 'out->open_flags' and 'out->backing_id'; 0 must be paired with
  * lam_backing_close().  -ESTALE: the caller must look up again; -EPERM: the kernel refuses
  * passthrough for this mount.
  */

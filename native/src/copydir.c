@@ -19,15 +19,9 @@ int lam_set_origin(struct lam_core *core, const struct lam_at *at, const struct 
 {
 	char key[LAM_KEY_MAX];
 	struct lam_fh fh;
-	int fd, rc;
 
-	if (!(temp->layer->abilities & LAM_UP_XATTR) || at->fd >= 0)
-		return -EOPNOTSUPP;
-	fd = lam_ldir_fd(core, at->dir);
-	if (fd < 0)
-		return fd;
-	rc = lam_fh_encode(core, fd, at->name, lam_dev(st), &fh);
-	if (rc < 0)
+	if (!(temp->layer->abilities & LAM_UP_XATTR) || at->fd >= 0 ||
+	    at->dir->layer->ops->handle(core, at->dir, at->name, lam_dev(st), &fh) < 0)
 		return -EOPNOTSUPP;
 	return lam_temp_setxattr(temp, lam_private_name(core, "origin", key), fh.bytes, fh.length);
 }

@@ -20,9 +20,10 @@ bool lam_copy_takes_long(const struct lam_core *core, const struct lam_layer *la
 	return bytes > LAM_SMALL_COPY || (bytes > 0 && layer->slow_sync && core->fsync != LAM_FSYNC_VOLATILE);
 }
 
-static int copy_bytes(struct lam_core *core, int from, int to, uint64_t size, const struct statx *st)
+static int copy_bytes(struct lam_core *core, const struct lam_contents *from, int to, uint64_t size,
+		      const struct statx *st)
 {
-	int rc = lam_copy_data(from, to, size, st->stx_blocks * 512 < st->stx_size);
+	int rc = lam_contents_copy(from, to, size, st->stx_blocks * 512 < st->stx_size);
 
 	if (rc == 0 && core->fsync != LAM_FSYNC_VOLATILE && fdatasync(to) < 0)
 		rc = -errno;
@@ -37,27 +38,27 @@ int lam_copy_contents(struct lam_core *core, struct lam_node *node, const struct
 		      uint64_t size, const struct statx *st)
 {
 	bool slow = lam_copy_takes_long(core, layer, size);
+	struct lam_contents from;
 	struct lam_at data;
-	int from, rc;
+	int rc;
 
 	rc = lam_at_data(core, node, &data);
+	if (rc == 0)
+		rc = lam_at_contents(core, &data, O_RDONLY, &from);
 	if (rc < 0)
 		return rc;
-	from = lam_at_open(core, &data, O_RDONLY);
-	if (from < 0)
-		return from;
 	if (slow) {
 		node->flags |= LAM_NODE_COPYING;
 		core->lulls++;
 		pthread_mutex_unlock(&core->lock);
 	}
-	rc = copy_bytes(core, from, to, size, st);
+	rc = copy_bytes(core, &from, to, size, st);
 	if (slow) {
 		pthread_mutex_lock(&core->lock);
 		node->flags &= (uint16_t)~LAM_NODE_COPYING;
 		pthread_cond_broadcast(&core->copied);
 	}
-	lam_close(&from);
+	lam_close(&from.fd);
 	if (rc == 0)
 		core->stats.copied_bytes += size;
 	return rc;

@@ -63,9 +63,10 @@ void lam_file_cache(struct lam_core *core, struct lam_node *node, struct lam_fil
 int lam_node_file(struct lam_core *core, struct lam_node *node, bool write, struct lam_file **out)
 {
 	struct lam_file *file = node->f.file;
+	struct lam_contents found;
 	struct lam_at at;
 	bool on_lower;
-	int fd, rc;
+	int rc;
 
 	on_lower = node->fd < 0 && (!node->f.upper.dir || node->flags & LAM_NODE_METACOPY);
 	if (file && file->on_lower == on_lower && (file->writable || !write)) {
@@ -77,12 +78,14 @@ int lam_node_file(struct lam_core *core, struct lam_node *node, bool write, stru
 	rc = lam_at_data(core, node, &at);
 	if (rc < 0)
 		return rc;
-	fd = lam_at_open(core, &at, write ? O_RDWR : O_RDONLY);
-	if (fd < 0)
-		return fd;
-	file = lam_file_new(fd, write, on_lower);
+	rc = lam_at_contents(core, &at, write ? O_RDWR : O_RDONLY, &found);
+	if (rc < 0)
+		return rc;
+	file = lam_file_new(found.fd, write, on_lower);
 	if (!file)
 		return -ENOMEM;
+	file->image = found.image;
+	file->object = found.object;
 	lam_file_cache(core, node, file);
 	*out = file;
 	return 0;

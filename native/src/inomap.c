@@ -95,6 +95,29 @@ void lam_fsid_learn(struct lam_core *core, int root_fd, uint64_t dev)
 	lam_close(&fd);
 }
 
+int lam_fsid_image(struct lam_core *core, uint64_t dev, const uint8_t uuid[16])
+{
+	int fsid = lam_fsid(core, dev);
+
+	if (fsid < 0)
+		return fsid;
+	memcpy(core->devices[fsid].uuid, uuid, 16);
+	core->devices[fsid].image = true;
+	return fsid;
+}
+
+static void pack(struct lam_fh *fh, const uint8_t uuid[16], const struct file_handle *handle)
+{
+	fh->length = FB_HEAD + handle->handle_bytes;
+	fh->bytes[0] = FB_VERSION;
+	fh->bytes[1] = FB_MAGIC;
+	fh->bytes[FB_AT_LENGTH] = (uint8_t)fh->length;
+	fh->bytes[FB_AT_FLAGS] = FB_CPU_FLAGS;
+	fh->bytes[FB_AT_TYPE] = (uint8_t)handle->handle_type;
+	memcpy(fh->bytes + FB_AT_UUID, uuid, 16);
+	memcpy(fh->bytes + FB_HEAD, handle->f_handle, handle->handle_bytes);
+}
+
 int lam_fh_encode(struct lam_core *core, int dirfd, const char *name, uint64_t dev, struct lam_fh *fh)
 {
 	union {
@@ -102,7 +125,6 @@ int lam_fh_encode(struct lam_core *core, int dirfd, const char *name, uint64_t d
 		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
 	} u = { .handle = { .handle_bytes = MAX_HANDLE_SZ } };
 	int mount_id, fsid = lam_fsid(core, dev);
-	uint32_t length;
 
 	if (fsid < 0)
 		return fsid;
@@ -113,18 +135,47 @@ int lam_fh_encode(struct lam_core *core, int dirfd, const char *name, uint64_t d
 		if (name_to_handle_at(dirfd, name, &u.handle, &mount_id, AT_HANDLE_FID) < 0)
 			return -EOPNOTSUPP;
 	}
-	length = FB_HEAD + u.handle.handle_bytes;
-	if (length > LAM_FH_MAX)
+	if (FB_HEAD + u.handle.handle_bytes > LAM_FH_MAX)
 		return -EOPNOTSUPP;
-	fh->length = length;
-	fh->bytes[0] = FB_VERSION;
-	fh->bytes[1] = FB_MAGIC;
-	fh->bytes[FB_AT_LENGTH] = (uint8_t)length;
-	fh->bytes[FB_AT_FLAGS] = FB_CPU_FLAGS;
-	fh->bytes[FB_AT_TYPE] = (uint8_t)u.handle.handle_type;
-	memcpy(fh->bytes + FB_AT_UUID, core->devices[fsid].uuid, 16);
-	memcpy(fh->bytes + FB_HEAD, u.handle.f_handle, u.handle.handle_bytes);
+	pack(fh, core->devices[fsid].uuid, &u.handle);
 	return 0;
+}
+
+void lam_fh_of_image(const uint8_t uuid[16], uint64_t nid, struct lam_fh *fh)
+{
+	uint32_t words[3] = { (uint32_t)(nid >> 32), (uint32_t)nid, 0 };
+	union {
+		struct file_handle handle;
+		char room[sizeof(struct file_handle) + sizeof(words)];
+	} u = { .handle = { .handle_bytes = sizeof(words), .handle_type = FILEID_INO64_GEN } };
+
+	memcpy(u.handle.f_handle, words, sizeof(words));
+	pack(fh, uuid, &u.handle);
+}
+
+static uint64_t image_nid(const uint8_t *body)
+{
+	uint32_t words[2];
+
+	memcpy(words, body, sizeof(words));
+	return (uint64_t)words[0] << 32 | words[1];
+}
+
+static bool well_formed(const struct lam_fh *fh)
+{
+	return fh->length >= FB_HEAD + 8 && fh->bytes[0] == FB_VERSION && fh->bytes[1] == FB_MAGIC &&
+	       fh->bytes[FB_AT_LENGTH] == fh->length &&
+	       (fh->bytes[FB_AT_FLAGS] & FB_FLAG_ANY_ENDIAN ||
+		(fh->bytes[FB_AT_FLAGS] & FB_FLAG_BIG_ENDIAN) == FB_CPU_FLAGS);
+}
+
+bool lam_fh_on_image(const struct lam_fh *fh, const uint8_t uuid[16], uint64_t *nid)
+{
+	if (!well_formed(fh) || memcmp(fh->bytes + FB_AT_UUID, uuid, 16) != 0 ||
+	    (fh->bytes[FB_AT_TYPE] != FILEID_INO64_GEN && fh->bytes[FB_AT_TYPE] != FILEID_INO64_GEN_PARENT))
+		return false;
+	*nid = image_nid(fh->bytes + FB_HEAD);
+	return true;
 }
 
 /* Which of our file systems wrote the handle: by uuid, and the first one for handles without. */
@@ -150,11 +201,7 @@ bool lam_fh_ino(struct lam_core *core, const struct lam_fh *fh, uint64_t *ino)
 	uint32_t words[3];
 	int fsid;
 
-	if (fh->length < FB_HEAD + 8 || fh->bytes[0] != FB_VERSION || fh->bytes[1] != FB_MAGIC ||
-	    fh->bytes[FB_AT_LENGTH] != fh->length)
-		return false;
-	if (!(fh->bytes[FB_AT_FLAGS] & FB_FLAG_ANY_ENDIAN) &&
-	    (fh->bytes[FB_AT_FLAGS] & FB_FLAG_BIG_ENDIAN) != FB_CPU_FLAGS)
+	if (!well_formed(fh))
 		return false;
 	fsid = fsid_of(core, fh->bytes + FB_AT_UUID);
 	if (fsid < 0)
@@ -173,6 +220,8 @@ bool lam_fh_ino(struct lam_core *core, const struct lam_fh *fh, uint64_t *ino)
 	case FILEID_INO64_GEN_PARENT:
 	case FILEID_BTRFS ... FILEID_BTRFS_LAST:
 		memcpy(&real, body, 8);
+		if (core->devices[fsid].image)
+			real = image_nid(body);
 		break;
 	default:
 		return false;

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <lamina/inomap.h>
 #include <lamina/sys.h>
 
 #define SCAN_BUFFER 32768
@@ -129,7 +130,8 @@ static ssize_t dir_listxattr(struct lam_core *core, struct lam_ldir *dir, const 
 	return fd < 0 ? fd : lam_listxattr_at(fd, name, list, size);
 }
 
-static int dir_open_data(struct lam_core *core, struct lam_ldir *dir, const char *name)
+static int dir_open_data(struct lam_core *core, struct lam_ldir *dir, const char *name,
+			 struct lam_contents *out)
 {
 	int fd = lam_ldir_fd(core, dir), data;
 
@@ -137,7 +139,36 @@ static int dir_open_data(struct lam_core *core, struct lam_ldir *dir, const char
 		return fd;
 	/* Not to be held up by a pipe that has taken the file's place. */
 	data = lam_openat(fd, name, O_RDONLY | O_NONBLOCK | O_NOATIME, 0);
-	return data == -EPERM ? lam_openat(fd, name, O_RDONLY | O_NONBLOCK, 0) : data;
+	if (data == -EPERM)
+		data = lam_openat(fd, name, O_RDONLY | O_NONBLOCK, 0);
+	*out = (struct lam_contents){ .fd = data };
+	return data < 0 ? data : 0;
+}
+
+static int dir_handle(struct lam_core *core, struct lam_ldir *dir, const char *name, uint64_t dev,
+		      struct lam_fh *fh)
+{
+	int fd = lam_ldir_fd(core, dir);
+
+	return fd < 0 ? fd : lam_fh_encode(core, fd, name, dev, fh);
+}
+
+static int dir_find(struct lam_core *core, const struct lam_layer *layer, const struct lam_fh *fh,
+		    struct statx *st)
+{
+	int fd = lam_fh_open(fh, layer->root->fd), rc;
+
+	(void)core;
+	if (fd < 0)
+		return fd;
+	rc = lam_stat_at(fd, "", st);
+	lam_close(&fd);
+	return rc;
+}
+
+static int dir_statfs(const struct lam_layer *layer, struct statvfs *out)
+{
+	return fstatvfs(layer->root->fd, out) < 0 ? -errno : 0;
 }
 
 const struct lam_layer_ops lam_layer_dir_ops = {
@@ -147,4 +178,7 @@ const struct lam_layer_ops lam_layer_dir_ops = {
 	.getxattr = dir_getxattr,
 	.listxattr = dir_listxattr,
 	.open_data = dir_open_data,
+	.handle = dir_handle,
+	.find = dir_find,
+	.statfs = dir_statfs,
 };

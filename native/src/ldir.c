@@ -155,6 +155,8 @@ static int reopen(struct lam_ldir *dir)
 
 int lam_ldir_fd(struct lam_core *core, struct lam_ldir *dir)
 {
+	if (dir->layer->image)
+		return -EOPNOTSUPP;
 	if (dir->fd < 0) {
 		int fd = reopen(dir);
 

@@ -25,11 +25,8 @@ static int handle_name(struct lam_core *core, struct lam_ldir *part, const char 
 		       char *hex)
 {
 	struct lam_fh fh;
-	int fd = lam_ldir_fd(core, part), rc;
+	int rc = part->layer->ops->handle(core, part, name, dev, &fh);
 
-	if (fd < 0)
-		return fd;
-	rc = lam_fh_encode(core, fd, name, dev, &fh);
 	if (rc < 0 || fh.length * 2 > LAM_NAME_MAX)
 		return -EOPNOTSUPP;
 	lam_fh_name(&fh, hex);
@@ -109,6 +106,7 @@ static uint32_t nlink_below(struct lam_core *core, const struct lam_node *node, 
 {
 	const struct lam_node *dir = node->dent->dir;
 	char found[LAM_INDEX_NAME];
+	bool denied = false;
 	struct statx st;
 
 	for (uint32_t i = 0; i < dir->d.nparts; i++)
@@ -118,16 +116,13 @@ static uint32_t nlink_below(struct lam_core *core, const struct lam_node *node, 
 		    strcmp(found, hex) == 0)
 			return st.stx_nlink;
 	for (uint32_t i = core->nuppers; i < core->nlayers; i++) {
-		int fd = lam_fh_open(fh, core->layers[i].root->fd), rc;
+		int rc = denied && !core->layers[i].image
+				 ? -EPERM
+				 : core->layers[i].ops->find(core, &core->layers[i], fh, &st);
 
-		if (fd == -EPERM)
-			break;
-		if (fd < 0)
-			continue;
-		rc = lam_stat_at(fd, "", &st);
-		lam_close(&fd);
 		if (rc == 0)
 			return st.stx_nlink;
+		denied = denied || rc == -EPERM;
 	}
 	return 0;
 }

@@ -2,57 +2,16 @@
 /*
  * ops_data - file contents
  *
- * Reads on the hot thread take only what the page cache has (RWF_NOWAIT) and go to the pool
- * for the rest.  A short NOWAIT read is either the end of the file or the end of the cache; a
- * second one tells which.
+ * Reads on the hot thread take only what the page cache has and go to the pool for the rest.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "backing.h"
 #include "ops.h"
 
 #define COPY_REPLY_MAX 0x7ffff000u /* what fits a struct fuse_write_out, a page's multiple */
-
-static ssize_t pread_full(int fd, unsigned char *buf, size_t size, off_t offset)
-{
-	size_t got = 0;
-
-	while (got < size) {
-		ssize_t n = pread(fd, buf + got, size - got, offset + (off_t)got);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return got ? (ssize_t)got : -errno;
-		if (n == 0)
-			break;
-		got += (size_t)n;
-	}
-	return (ssize_t)got;
-}
-
-/* -LAM_EAGAIN if a byte is not in memory. */
-static ssize_t pread_cached(int fd, unsigned char *buf, size_t size, off_t offset)
-{
-	size_t got = 0;
-
-	while (got < size) {
-		struct iovec iov = { .iov_base = buf + got, .iov_len = size - got };
-		ssize_t n = preadv2(fd, &iov, 1, offset + (off_t)got, RWF_NOWAIT);
-
-		if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL))
-			return pread_full(fd, buf, size, offset); /* no such promise on this file system */
-		if (n < 0)
-			return errno == EAGAIN || errno == EINTR ? -LAM_EAGAIN : -errno;
-		if (n == 0)
-			break;
-		got += (size_t)n;
-	}
-	return (ssize_t)got;
-}
 
 int lam_op_read(struct lam_req *req)
 {
@@ -68,10 +27,7 @@ int lam_op_read(struct lam_req *req)
 	err = lam_data_get(req->core, &req->caller, req->nodeid, in->fh, LAM_FOR_READ, &data);
 	if (err)
 		return err;
-	if (worker->may_block)
-		n = pread_full(data.fd, worker->out, size, (off_t)in->offset);
-	else
-		n = pread_cached(data.fd, worker->out, size, (off_t)in->offset);
+	n = lam_data_read(&data, worker->out, size, in->offset, worker->may_block);
 	lam_data_put(req->core, &data);
 	if (n < 0)
 		return (int)n;

@@ -48,7 +48,8 @@ static int settle(struct lam_req *req, uint64_t nodeid, uint32_t flags, uint32_t
 	if (!err) {
 		/* Readers of a lower file have to see what is written after its copy-up. */
 		bool lower = data.flags & LAM_DATA_IMMUTABLE;
-		bool suitable = !(mode & (S_ISUID | S_ISGID)) && (!lower || srv->passthrough_lower);
+		bool suitable = data.fd >= 0 && !(mode & (S_ISUID | S_ISGID)) &&
+				(!lower || srv->passthrough_lower);
 
 		err = lam_backing_open(srv->backing, nodeid, data.fd, suitable, out);
 		/* Pages from before a time in passthrough may be out of date. */

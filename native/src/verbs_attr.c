@@ -275,8 +275,7 @@ int lam_statfs(struct lam_core *core, uint64_t nodeid, struct statvfs *out)
 
 	if (rc < 0)
 		return rc;
-	if (fstatvfs(core->layers[0].root->fd, out) < 0)
-		rc = -errno;
+	rc = core->layers[0].ops->statfs(&core->layers[0], out);
 	out->f_namemax = LAM_NAME_MAX;
 	lam_leave(core, node);
 	return rc;

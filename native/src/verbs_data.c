@@ -136,6 +136,13 @@ void lam_data_put(struct lam_core *core, struct lam_data *data)
 	data->pin = NULL;
 }
 
+ssize_t lam_data_read(const struct lam_data *data, void *buf, size_t size, uint64_t offset, bool wait)
+{
+	struct lam_contents from = lam_file_contents(data->pin);
+
+	return lam_contents_read(&from, buf, size, offset, wait);
+}
+
 ssize_t lam_read(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,
 		 void *buf, size_t size, uint64_t offset)
 {
@@ -144,10 +151,7 @@ ssize_t lam_read(struct lam_core *core, const struct lam_caller *caller, uint64_
 
 	if (n < 0)
 		return n;
-	do {
-		n = pread(data.fd, buf, size, (off_t)offset);
-	} while (n < 0 && errno == EINTR);
-	n = n < 0 ? -errno : n;
+	n = lam_data_read(&data, buf, size, offset, true);
 	lam_data_put(core, &data);
 	return n;
 }
@@ -269,6 +273,7 @@ int lam_fallocate(struct lam_core *core, const struct lam_caller *caller, uint64
 int64_t lam_lseek(struct lam_core *core, uint64_t nodeid, uint64_t fh, int64_t offset, int whence)
 {
 	struct lam_caller caller = { .flags = LAM_CALLER_MAY_BLOCK };
+	struct lam_contents from;
 	struct lam_data data;
 	int64_t rc;
 
@@ -277,8 +282,8 @@ int64_t lam_lseek(struct lam_core *core, uint64_t nodeid, uint64_t fh, int64_t o
 	rc = lam_data_get(core, &caller, nodeid, fh, LAM_FOR_READ, &data);
 	if (rc < 0)
 		return rc;
-	rc = lseek(data.fd, offset, whence);
-	rc = rc < 0 ? -errno : rc;
+	from = lam_file_contents(data.pin);
+	rc = lam_contents_seek(&from, offset, whence);
 	lam_data_put(core, &data);
 	return rc;
 }
@@ -287,7 +292,7 @@ ssize_t lam_copy_file_range(struct lam_core *core, const struct lam_caller *call
 			    uint64_t fh_in, uint64_t off_in, uint64_t node_out, uint64_t fh_out,
 			    uint64_t off_out, size_t length)
 {
-	off_t in = (off_t)off_in, out = (off_t)off_out;
+	struct lam_contents source;
 	struct lam_data from, to;
 	ssize_t n;
 
@@ -297,8 +302,8 @@ ssize_t lam_copy_file_range(struct lam_core *core, const struct lam_caller *call
 		return n;
 	n = lam_data_get(core, caller, node_in, fh_in, LAM_FOR_READ, &from);
 	if (n == 0) {
-		n = copy_file_range(from.fd, &in, to.fd, &out, length, 0);
-		n = n < 0 ? -errno : n;
+		source = lam_file_contents(from.pin);
+		n = lam_contents_copy_range(&source, off_in, to.fd, off_out, length);
 		lam_data_put(core, &from);
 	}
 	lam_data_put(core, &to);

@@ -148,7 +148,7 @@ void lam_release(struct lam_core *core, uint64_t fh);
 
 /* A descriptor lent for one request: of the handle, or of the node's own cache for fh 0. */
 struct lam_data {
-	int fd;
+	int fd;		/* -1: the contents are pieces of an image's files; lam_data_read() */
 	uint32_t flags; /* LAM_DATA_* */
 	void *pin;	/* the core's */
 };
@@ -160,12 +160,15 @@ struct lam_data {
 /*
  * lam_data_get() - borrow the descriptor that carries a regular file's contents
  *
- * The descriptor is open for what 'purpose' says, and stays open until lam_data_put().
+ * The descriptor is open for what 'purpose' says, and stays open until lam_data_put(); what lies
+ * on an image has none.
  * Positioned I/O only: its file offset is shared.
  */
 int lam_data_get(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,
 		 uint32_t purpose, struct lam_data *data);
 void lam_data_put(struct lam_core *core, struct lam_data *data);
+/* Read until 'size' bytes or the end of the file.  Without 'wait': -LAM_EAGAIN if a byte is not in memory. */
+ssize_t lam_data_read(const struct lam_data *data, void *buf, size_t size, uint64_t offset, bool wait);
 
 /* Whole-file helpers; the bytes between lam_data_get() and lam_data_put() are the front end's or these. */
 ssize_t lam_read(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,

@@ -9,10 +9,16 @@
 #ifndef LAMINA_HANDLE_H
 #define LAMINA_HANDLE_H
 
+#include <lamina/contents.h>
 #include <lamina/internal.h>
 
 struct lam_file *lam_file_new(int fd, bool writable,
 			      bool on_lower); /* takes 'fd'; NULL: no memory, fd closed */
+/* What is read through it; valid as long as 'file'. */
+static inline struct lam_contents lam_file_contents(const struct lam_file *file)
+{
+	return (struct lam_contents){ .fd = file->fd, .image = file->image, .object = file->object };
+}
 void lam_file_put(struct lam_core *core, struct lam_file *file);
 /* Make 'file' the node's cached one (the cache takes a reference of its own). */
 void lam_file_cache(struct lam_core *core, struct lam_node *node, struct lam_file *file);

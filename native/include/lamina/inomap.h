@@ -27,6 +27,17 @@ uint64_t lam_ino(struct lam_core *core, uint64_t dev, uint64_t ino);
 /* Ask a layer's root for the identity of its file system, for handles. */
 void lam_fsid_learn(struct lam_core *core, int root_fd, uint64_t dev);
 
+/* The same for an image, which has no descriptor to ask. */
+int lam_fsid_image(struct lam_core *core, uint64_t dev, const uint8_t uuid[16]);
+
+/*
+ * Handles of objects on an image are those that the kernel's EROFS makes, so that either may
+ * have mounted it: the number's high word, its low word, a generation of 0.
+ */
+void lam_fh_of_image(const uint8_t uuid[16], uint64_t nid, struct lam_fh *fh);
+/* The number in a handle; false if it is of another file system. */
+bool lam_fh_on_image(const struct lam_fh *fh, const uint8_t uuid[16], uint64_t *nid);
+
 /* The handle of a real object on 'dev'; -EOPNOTSUPP where the file system has none. */
 int lam_fh_encode(struct lam_core *core, int dirfd, const char *name, uint64_t dev, struct lam_fh *fh);
 /* The inode number that an origin xattr stands for; false if its form is unknown. */

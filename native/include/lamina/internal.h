@@ -36,6 +36,7 @@ struct lam_ldir;
 struct lam_node;
 struct lam_dent;
 struct lam_file;
+struct lam_image;
 
 /* ---- layers ---- */
 
@@ -51,10 +52,11 @@ struct lam_layer_ops;
 struct lam_layer {
 	const struct lam_layer_ops *ops;
 	struct lam_ldir *root;
-	uint32_t index; /* 0 is the topmost */
-	bool upper;	/* may be written */
-	bool override;	/* root has an override_stat xattr: owners and modes live there */
-	uint32_t fsid;	/* number of the root's file system (inomap.h) */
+	struct lam_image *image; /* of an image layer, NULL for a directory */
+	uint32_t index;		 /* 0 is the topmost */
+	bool upper;		 /* may be written */
+	bool override;		 /* root has an override_stat xattr: owners and modes live there */
+	uint32_t fsid;		 /* number of the root's file system (inomap.h) */
 	/* uppers only: */
 	uint32_t abilities;	    /* LAM_UP_* */
 	struct lam_ldir *work;	    /* workdir/work */
@@ -82,6 +84,7 @@ struct lam_ldir {
 	char *name;		 /* in parent; renames on an upper change it */
 	struct lam_list lru;	 /* core->dirfds while fd is open and not a root's */
 	uint64_t ino;		 /* on the layer, 0 if not read yet */
+	uint64_t object;	 /* on an image: its number there + 1, 0 if not looked up yet */
 	uint64_t dev;
 	uint32_t refs;
 	uint32_t flags; /* LAM_LDIR_* */
@@ -177,8 +180,10 @@ struct lam_node {
 /* ---- open files ---- */
 
 struct lam_file {
-	struct lam_list lru;   /* core->files while cached by a node */
-	struct lam_node *node; /* whose cache holds it, NULL if none */
+	struct lam_list lru;	       /* core->files while cached by a node */
+	struct lam_node *node;	       /* whose cache holds it, NULL if none */
+	const struct lam_layer *image; /* with fd -1: knows the extents of 'object' (contents.h) */
+	uint64_t object;
 	int fd;
 	uint32_t refs; /* loans, handles, the cache */
 	bool writable;
@@ -195,6 +200,7 @@ struct lam_handle {
 struct lam_device {
 	uint64_t dev;
 	uint8_t uuid[16];
+	bool image; /* its handles have another form */
 };
 
 struct lam_core {

@@ -11,7 +11,10 @@
 #ifndef LAMINA_LAYER_H
 #define LAMINA_LAYER_H
 
+#include <lamina/contents.h>
 #include <lamina/internal.h>
+
+struct lam_fh;
 
 struct lam_scan_entry {
 	const char *name;
@@ -32,8 +35,21 @@ struct lam_layer_ops {
 			    void *value, size_t size);
 	ssize_t (*listxattr)(struct lam_core *core, struct lam_ldir *dir, const char *name, char *list,
 			     size_t size);
-	/* A descriptor of a regular file's contents, for reading; the caller closes it. */
-	int (*open_data)(struct lam_core *core, struct lam_ldir *dir, const char *name);
+	/* A regular file's contents, for reading; the caller closes 'out->fd' if there is one. */
+	int (*open_data)(struct lam_core *core, struct lam_ldir *dir, const char *name,
+			 struct lam_contents *out);
+	/* The handle that an origin xattr names the object by; 'dev' is of its attributes. */
+	int (*handle)(struct lam_core *core, struct lam_ldir *dir, const char *name, uint64_t dev,
+		      struct lam_fh *fh);
+	/* The attributes of the object that a handle names; -ESTALE if it is none of this layer's. */
+	int (*find)(struct lam_core *core, const struct lam_layer *layer, const struct lam_fh *fh,
+		    struct statx *st);
+	/* Images only: at most 'want' bytes of an object's contents from 'offset' on.  Without the lock. */
+	int (*extent)(const struct lam_layer *layer, uint64_t object, uint64_t offset, uint64_t want,
+		      struct lam_extent *out);
+	int (*statfs)(const struct lam_layer *layer, struct statvfs *out);
+	/* Images only: what the layer holds beside its root; NULL: nothing. */
+	void (*close)(struct lam_layer *layer);
 };
 
 extern const struct lam_layer_ops lam_layer_dir_ops;
@@ -51,7 +67,7 @@ bool lam_layer_whiteout(struct lam_core *core, struct lam_ldir *dir, const char 
 
 /* ---- directories on a layer ---- */
 
-/* A new root; takes over 'fd'. */
+/* A new root; takes over 'fd' (-1 on an image). */
 struct lam_ldir *lam_ldir_root(struct lam_layer *layer, int fd);
 /* The directory 'name' below 'parent', which must exist; opened when first needed.  NULL: no memory. */
 struct lam_ldir *lam_ldir_child(struct lam_ldir *parent, const char *name);
@@ -62,6 +78,8 @@ int lam_ldir_moved(struct lam_core *core, struct lam_ldir *dir, struct lam_ldir 
 
 /*
  * lam_ldir_fd() - an O_PATH descriptor of the directory, opened again if it had been closed
+ *
+ * -EOPNOTSUPP on an image.
  *
  * Owned by the cache; good until the lock is released or LAM_LDIR_SAFE further calls.
  */
