@@ -14,7 +14,7 @@ CDEF = NATIVE / "core.cdef.h"
 HEADERS = [
     NATIVE / "include" / "lamina" / f"{name}.h" for name in ("types", "error", "core", "server", "mount")
 ]
-NOT_FOR_PYTHON = {"lam_readdir", "lam_data_get", "lam_data_put"}
+NOT_FOR_PYTHON = {"lam_readdir", "lam_data_get", "lam_data_put", "lam_data_read"}
 
 PROTOTYPE = re.compile(r"^[a-z_0-9]+ \**(lam_\w+)\(([^;{]*)\);", re.MULTILINE)
 STRUCT = re.compile(r"^struct (lam_\w+) \{(.*?)\n\};", re.MULTILINE | re.DOTALL)
