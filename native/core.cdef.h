@@ -192,6 +192,7 @@ ssize_t lam_read(struct lam_core *core, const struct lam_caller *caller, uint64_
 		 size_t size, uint64_t offset);
 ssize_t lam_write(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,
 		  const void *buf, size_t size, uint64_t offset, bool kill_suidgid);
+int lam_drop_capability(struct lam_core *core, uint64_t nodeid);
 int lam_fsync(struct lam_core *core, uint64_t nodeid, uint64_t fh, bool datasync);
 int lam_fallocate(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh, int mode,
 		  uint64_t offset, uint64_t length);
@@ -246,6 +247,7 @@ enum lam_event {
 
 int lam_server_open(struct lam_core *core, const struct lam_server_config *config, struct lam_server **out);
 int lam_server_start(struct lam_server *server);
+int lam_server_prime(struct lam_server *server, const char *mountpoint);
 int lam_server_wait(struct lam_server *server, int *detail);
 int lam_server_slow_fd(const struct lam_server *server);
 void lam_server_slow_failed(struct lam_server *server);

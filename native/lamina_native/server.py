@@ -67,6 +67,10 @@ class Server:
         """Start the threads; the mount is usable from here on."""
         check(lib.lam_server_start(self.handle), "start the FUSE server")
 
+    def prime(self, mountpoint: bytes) -> None:
+        """Make the kernel know at once that opens are stateless; a failure costs requests, no more."""
+        lib.lam_server_prime(self.handle, mountpoint)
+
     def wait(self) -> tuple[int, int]:
         """Return the next (event, signal number or errno); blocks without the GIL."""
         event = check(lib.lam_server_wait(self.handle, self._detail), "wait for the FUSE server")

@@ -18,6 +18,7 @@
 #include "ops.h"
 
 #define OLDEST_MINOR 23 /* Linux 3.15; below, structures have other sizes */
+#define DIRECT_MINOR 45 /* Linux 6.18: a direct write takes pages away that were read meanwhile */
 #define BACKGROUND 64	/* requests without a waiting caller (readahead, writeback) under way */
 #define CONGESTION 48
 #define STACK_DEPTH 1 /* backing files lie on plain file systems; kernel overlayfs may lie on us */
@@ -77,6 +78,9 @@ static uint64_t choose(struct lam_server *srv, uint64_t offered)
 	srv->passthrough_lower = srv->config.passthrough == LAM_ON || lam_core_readonly(srv->core);
 	atomic_store(&srv->passthrough, passthrough);
 	srv->session.stateless = stateless;
+	srv->session.direct_create = stateless && config->writeback != LAM_ON && !srv->forward &&
+				     srv->session.minor >= DIRECT_MINOR &&
+				     (offered & FUSE_DIRECT_IO_ALLOW_MMAP) && (offered & FUSE_HANDLE_KILLPRIV_V2);
 	return want & offered;
 }
 

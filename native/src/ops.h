@@ -9,6 +9,12 @@
 
 #include "serve.h"
 
+/*
+ * The fh of a file that was created by a stateless CREATE and is written past the page cache: no
+ * handle of the core, which finds none in it, but a mark by which lam_op_write() knows it.
+ */
+#define LAM_DIRECT_FH (1ull << 63)
+
 /* ops_lookup.c */
 int lam_op_lookup(struct lam_req *req);
 int lam_op_forget(struct lam_req *req);

@@ -39,14 +39,17 @@ int lam_op_write(struct lam_req *req)
 {
 	const struct fuse_write_in *in = req->in;
 	struct fuse_write_out out = { .size = 0 };
+	int err = 0;
 	ssize_t n;
 
 	if (in->size > req->left)
 		return -EIO;
 	n = lam_write(req->core, &req->caller, req->nodeid, in->fh, req->rest, in->size, in->offset,
 		      in->write_flags & FUSE_WRITE_KILL_SUIDGID);
-	if (n < 0)
-		return (int)n;
+	if (n > 0 && in->fh == LAM_DIRECT_FH)
+		err = lam_drop_capability(req->core, req->nodeid);
+	if (n < 0 || err)
+		return n < 0 ? (int)n : err;
 	out.size = (uint32_t)n;
 	lam_reply(req, &out, sizeof(out));
 	return 0;

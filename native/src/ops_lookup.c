@@ -4,6 +4,7 @@
 
 #include "backing.h"
 #include "ops.h"
+#include "prime.h"
 
 int lam_op_lookup(struct lam_req *req)
 {
@@ -15,6 +16,8 @@ int lam_op_lookup(struct lam_req *req)
 
 	if (err)
 		return err;
+	if (lam_prime_pending(req->srv) && lam_prime_is(req, name))
+		return lam_prime_reply(req);
 	err = lam_lookup(req->core, &req->caller, req->nodeid, name, &entry);
 	if (err == -ENOENT && (negative.sec || negative.nsec)) {
 		lam_reply(req, &none, sizeof(none));

@@ -5,6 +5,12 @@
  * Theory.  Three ways, settled at INIT: stateless (OPEN is not implemented, the kernel stops
  * asking, fh is 0 everywhere), handles (page cache in the kernel, data through us), and
  * passthrough (handles, and data past us; backing.h).
+ *
+ * Direct creation.  Without the writeback cache each write(2) is a WRITE anyway, and a page that
+ * was not written in full is read again.  So what is created for writing alone goes past the page
+ * cache (FOPEN_DIRECT_IO): one copy less, and no GETXATTR of security.capability before the first
+ * write.  The kernel keeps pages that others read or mapped coherent; what it leaves to us is to
+ * take that attribute away, should the file have got one since (lam_op_write()).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -114,6 +120,12 @@ int lam_op_open(struct lam_req *req)
 	return 0;
 }
 
+static bool is_direct(const struct lam_req *req, uint32_t flags, uint32_t mode)
+{
+	return req->srv->session.direct_create && (flags & O_ACCMODE) == O_WRONLY &&
+	       !(mode & (S_ISUID | S_ISGID));
+}
+
 static int reply_created(struct lam_req *req, const struct lam_entry *entry, uint32_t flags, uint64_t fh)
 {
 	struct {
@@ -125,6 +137,8 @@ static int reply_created(struct lam_req *req, const struct lam_entry *entry, uin
 	lam_fill_entry(req->srv, entry, &out.entry);
 	if (fh)
 		err = settle(req, out.entry.nodeid, flags, entry->attr.mode, &out.open);
+	else if (is_direct(req, flags, entry->attr.mode))
+		out.open = (struct fuse_open_out){ .fh = LAM_DIRECT_FH, .open_flags = FOPEN_DIRECT_IO };
 	if (!err && lam_reply(req, &out, sizeof(out)))
 		undo(req, out.entry.nodeid, fh);
 	else if (!err)

@@ -69,12 +69,13 @@ void lam_fill_attr(const struct lam_attr *attr, struct fuse_attr *out)
 }
 
 /*
- * Writes in passthrough clear setuid and setgid past us and past the kernel's copy of the mode
- * (backing.h).  So the kernel must ask again before it trusts those bits, at every use.
+ * Writes clear setuid and setgid past the kernel's copy of the mode: in passthrough past us as well
+ * (backing.h), else here (HANDLE_KILLPRIV_V2).  So the kernel must ask again before it trusts those
+ * bits, at every use.
  */
 struct lam_timeout lam_attr_timeout(const struct lam_server *srv, const struct lam_attr *attr)
 {
-	if (S_ISREG(attr->mode) && (attr->mode & (S_ISUID | S_ISGID)) && atomic_load(&srv->passthrough))
+	if (S_ISREG(attr->mode) && (attr->mode & (S_ISUID | S_ISGID)))
 		return (struct lam_timeout){ .sec = 0 };
 	return srv->attr_timeout;
 }

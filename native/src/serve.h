@@ -50,6 +50,7 @@ struct lam_session {
 	bool stateless; /* OPEN is answered ENOSYS, fh is always 0 */
 	bool writeback;
 	bool setxattr_ext;
+	bool direct_create; /* what is created for writing only is written past the page cache */
 };
 
 struct lam_server {
@@ -64,6 +65,8 @@ struct lam_server {
 	struct lam_session session;
 	bool passthrough_lower;	 /* lower files too: asked for, or nothing can be copied up */
 	atomic_bool passthrough; /* negotiated, and the kernel has not refused yet */
+	atomic_bool priming;	 /* prime.h: 'prime_name' is being opened */
+	char prime_name[32];
 
 	struct lam_pool *pool;
 	struct lam_slow *slow;

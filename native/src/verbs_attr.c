@@ -108,6 +108,23 @@ int lam_kill_privileges(struct lam_core *core, const struct lam_caller *caller, 
 	return rc < 0 ? rc : kill_privileges(core, caller, node, &at);
 }
 
+int lam_drop_capability(struct lam_core *core, uint64_t nodeid)
+{
+	struct lam_node *node;
+	struct lam_at at;
+	int rc = lam_enter(core, nodeid, &node);
+
+	if (rc < 0)
+		return rc;
+	if (!(node->flags & LAM_NODE_NOPRIV))
+		rc = lam_at_top(core, node, &at);
+	if (rc == 0 && !(node->flags & LAM_NODE_NOPRIV) &&
+	    lam_at_getxattr(core, &at, "security.capability", NULL, 0) >= 0)
+		rc = lam_at_removexattr(core, &at, "security.capability");
+	lam_leave(core, node);
+	return rc;
+}
+
 static int truncate_fd(int fd, const struct lam_setattr *set)
 {
 	struct stat st;

@@ -129,6 +129,7 @@ def _serve_fast(
             forward=paths.encode(options.forward),
         )
         server.start()
+        server.prime(place)
     except OSError as error:
         mounting.detach(place)
         posix.close(device)

@@ -176,6 +176,8 @@ ssize_t lam_read(struct lam_core *core, const struct lam_caller *caller, uint64_
 /* 'kill_suidgid': FUSE_WRITE_KILL_SUIDGID.  'append': O_APPEND without writeback cache, offset is ignored. */
 ssize_t lam_write(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,
 		  const void *buf, size_t size, uint64_t offset, bool kill_suidgid);
+/* The data of a regular file changed past the kernel's own care for security.capability: take it away. */
+int lam_drop_capability(struct lam_core *core, uint64_t nodeid);
 int lam_fsync(struct lam_core *core, uint64_t nodeid, uint64_t fh, bool datasync);
 int lam_fallocate(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,
 		  int mode, uint64_t offset, uint64_t length);

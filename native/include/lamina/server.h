@@ -56,6 +56,12 @@ enum lam_event {
 
 int lam_server_open(struct lam_core *core, const struct lam_server_config *config, struct lam_server **out);
 int lam_server_start(struct lam_server *server);
+/*
+ * lam_server_prime() - once started, where stateless opens are wanted: make the kernel know at once
+ *
+ * Opens a file of its own below the absolute path 'mountpoint'.  Whatever it returns, the mount works.
+ */
+int lam_server_prime(struct lam_server *server, const char *mountpoint);
 /* Returns an enum lam_event or a negative errno; '*detail' is the signal number or errno. */
 int lam_server_wait(struct lam_server *server, int *detail);
 /* The slow path's end of the pair, for pyfuse3.init(ops, "/dev/fd/N"); the server keeps owning it. */
