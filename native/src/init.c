@@ -80,7 +80,8 @@ static uint64_t choose(struct lam_server *srv, uint64_t offered)
 	srv->session.stateless = stateless;
 	srv->session.direct_create = stateless && config->writeback != LAM_ON && !srv->forward &&
 				     srv->session.minor >= DIRECT_MINOR &&
-				     (offered & FUSE_DIRECT_IO_ALLOW_MMAP) && (offered & FUSE_HANDLE_KILLPRIV_V2);
+				     (offered & FUSE_DIRECT_IO_ALLOW_MMAP) &&
+				     (offered & FUSE_HANDLE_KILLPRIV_V2);
 	return want & offered;
 }
 

@@ -12,6 +12,7 @@
 #include "pool.h"
 #include "serve.h"
 #include "slow.h"
+#include "watch.h"
 #include "worker.h"
 
 #define KICK_SIGNAL (SIGRTMIN + 5) /* breaks a read(2) off; nobody else's in this process */
@@ -109,13 +110,15 @@ static void *keeper_main(void *arg)
 	uint64_t count;
 
 	while (!(wants & LAM_KEEP_STOP)) {
-		struct pollfd fds[2] = {
+		struct pollfd fds[3] = {
 			{ .fd = keeper->efd, .events = POLLIN },
 			{ .fd = lam_slow_relay_fd(slow), .events = POLLIN }, /* -1 is passed over */
+			{ .fd = lam_watch_fd(keeper->srv), .events = POLLIN },
 		};
 
-		if (poll(fds, 2, -1) < 0)
+		if (poll(fds, 3, lam_watch_timeout(keeper->srv)) < 0)
 			continue;
+		lam_watch_look(keeper->srv, fds[2].revents);
 		if (fds[1].revents)
 			lam_slow_relay(slow);
 		if (read(keeper->efd, &count, sizeof(count)) < 0)

@@ -4,7 +4,8 @@
  *
  * Theory.  It sleeps in poll(2).  It starts pool threads, because the hot thread may run with
  * SCHED_IDLE and an unprivileged thread, or its child, cannot leave that class again; for the
- * same reason it replaces a hot thread that starves.  And it carries the slow path's replies to
+ * same reason it watches a hot thread that follows (watch.h), and replaces it where it starves and
+ * cannot turn back.  And it carries the slow path's replies to
  * the device, so that nothing but requests wakes the hot thread.
  */
 #ifndef LAMINA_KEEPER_H
@@ -18,6 +19,7 @@ struct lam_server;
 #define LAM_KEEP_POOL 1u /* the pool wants threads */
 #define LAM_KEEP_HOT 2u	 /* the hot thread has ended and wants a successor */
 #define LAM_KEEP_STOP 4u
+#define LAM_KEEP_WATCH 8u /* the hot thread has begun to follow */
 
 struct lam_keeper *lam_keeper_new(struct lam_server *srv); /* NULL: errno says why */
 

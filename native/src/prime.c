@@ -43,7 +43,8 @@ int lam_server_prime(struct lam_server *srv, const char *mountpoint)
 		return -errno;
 	used = (size_t)snprintf(srv->prime_name, sizeof(srv->prime_name), ".lamina-");
 	for (size_t i = 0; i < sizeof(raw); i++)
-		used += (size_t)snprintf(srv->prime_name + used, sizeof(srv->prime_name) - used, "%02x", raw[i]);
+		used += (size_t)snprintf(srv->prime_name + used, sizeof(srv->prime_name) - used, "%02x",
+					 raw[i]);
 	dir = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return -errno;

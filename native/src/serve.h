@@ -25,6 +25,8 @@
 #include <lamina/fuse_abi.h>
 #include <lamina/server.h>
 
+#include "watch.h"
+
 #define LAM_MAX_WRITE_DEFAULT (1u << 20) /* the most that the kernel's max_pages_limit gives */
 #define LAM_POOL_DEFAULT 4
 #define LAM_HEADER_ROOM 4096 /* beside max_write bytes of data: a request's headers and names */
@@ -79,6 +81,7 @@ struct lam_server {
 	int event_fd;
 	int signal_fd;
 	bool started;
+	struct lam_watch watch;
 	atomic_int_fast64_t quiet_until; /* follow.h: from one hot thread to its successor */
 
 	atomic_uint_fast64_t requests;

@@ -49,7 +49,7 @@ static void serve(struct lam_server *srv, struct lam_worker *worker)
 	bool starves = false;
 	int err = 0;
 
-	lam_follow_begin(&follow, srv->config.follow != LAM_OFF, atomic_load(&srv->quiet_until));
+	lam_follow_begin(&follow, &srv->watch, srv->config.follow != LAM_OFF, atomic_load(&srv->quiet_until));
 	while (!starves && !atomic_load_explicit(&srv->stopping, memory_order_relaxed)) {
 		err = lam_channel_read(srv->fd, worker->in);
 		if (err == -EINTR)
@@ -57,6 +57,8 @@ static void serve(struct lam_server *srv, struct lam_worker *worker)
 		if (err)
 			break;
 		starves = lam_follow_request(&follow, ((const struct fuse_in_header *)worker->in->data)->pid);
+		if (lam_watch_wants_arming(&srv->watch))
+			lam_keeper_want(srv->keeper, LAM_KEEP_WATCH);
 		lam_dispatch(worker);
 	}
 	lam_follow_end(&follow);
