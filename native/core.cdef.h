@@ -130,6 +130,9 @@ struct lam_config {
 	uint32_t max_fds;
 	const struct lam_idmap *uidmap;
 	const struct lam_idmap *gidmap;
+	const char *const *device;
+	const char *devicedir;
+	uint32_t ndevice;
 };
 
 /* <sys/statvfs.h> */

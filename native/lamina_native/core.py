@@ -68,10 +68,13 @@ class Core:
         uidmap: Sequence[tuple[int, int, int]] = (),
         gidmap: Sequence[tuple[int, int, int]] = (),
         max_fds: int = 0,
+        device: Sequence[bytes] = (),
+        devicedir: bytes = b"",
     ) -> None:
         """Open the layers, take and clean the workdirs; raise Refused if that cannot be.
 
-        Paths are topmost first; a row of a map is (id on the layers, id shown, count).
+        Paths are topmost first; a row of a map is (id on the layers, id shown, count).  Lowers that
+        are images take what they need of `device` in their order, the others by tag from `devicedir`.
         """
         if len(work) != len(upper):
             raise ValueError("each upper needs a workdir")
@@ -89,6 +92,11 @@ class Core:
         config.max_fds = max_fds
         keep.append(_idmap(config, "uidmap", uidmap))
         keep.append(_idmap(config, "gidmap", gidmap))
+        keep.append(_paths(config, "device", device))
+        config.ndevice = len(device)
+        if devicedir:
+            keep.append([ffi.new("char[]", no_nul(devicedir))])
+            config.devicedir = keep[-1][0]
         why = ffi.new("char[]", WHY_SIZE)
         out = ffi.new("struct lam_core **")
         result = lib.lam_core_open(config, why, WHY_SIZE, out)

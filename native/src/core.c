@@ -17,6 +17,7 @@
 #include <lamina/inomap.h>
 #include <lamina/internal.h>
 #include <lamina/layer.h>
+#include <lamina/layer_erofs.h>
 #include <lamina/node.h>
 #include <lamina/resolve.h>
 #include <lamina/sys.h>
@@ -116,20 +117,14 @@ static int settings(struct lam_core *core, const struct lam_config *config, stru
 	return 0;
 }
 
-static int open_layer(struct lam_core *core, uint32_t index, const char *path, struct lam_why *why)
+/* Takes 'fd'. */
+static int open_dir_layer(struct lam_core *core, struct lam_layer *layer, const char *path, int fd,
+			  struct lam_why *why)
 {
-	struct lam_layer *layer = &core->layers[index];
 	struct statx st;
-	int fd, fsid;
+	int fsid;
 
 	layer->ops = &lam_layer_dir_ops;
-	layer->index = index;
-	layer->upper = index < core->nuppers;
-	layer->lock_fd[0] = layer->lock_fd[1] = -1;
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return lam_fail(why, -errno, layer->upper ? "cannot open upperdir" : "cannot open lowerdir",
-				path);
 	layer->root = lam_ldir_root(layer, fd);
 	if (!layer->root) {
 		lam_close(&fd);
@@ -147,6 +142,30 @@ static int open_layer(struct lam_core *core, uint32_t index, const char *path, s
 	/* Name hashes differ from mount place to mount place, so that no image can be made to collide. */
 	core->seed = core->seed * 0x9e3779b97f4a7c15u + (st.stx_ino ^ lam_dev(&st) << 32);
 	return 0;
+}
+
+static int open_layer(struct lam_core *core, uint32_t index, const char *path, struct lam_devices *devices,
+		      struct lam_why *why)
+{
+	struct lam_layer *layer = &core->layers[index];
+	struct stat st;
+	int fd, rc;
+
+	layer->index = index;
+	layer->upper = index < core->nuppers;
+	layer->lock_fd[0] = layer->lock_fd[1] = -1;
+	fd = open(path, O_PATH | O_CLOEXEC);
+	rc = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
+	if (rc == 0 && S_ISREG(st.st_mode) && !layer->upper) {
+		rc = lam_layer_erofs_open(core, layer, path, fd, devices, why);
+		lam_close(&fd);
+		return rc;
+	}
+	if (rc == 0 && S_ISDIR(st.st_mode))
+		return open_dir_layer(core, layer, path, fd, why);
+	lam_close(&fd);
+	return lam_fail(why, rc < 0 ? rc : -ENOTDIR,
+			layer->upper ? "cannot open upperdir" : "cannot open lowerdir", path);
 }
 
 /* Marks that hold for a whole layer are on its root. */
@@ -178,11 +197,17 @@ static int make_root(struct lam_core *core)
 
 static int open_all(struct lam_core *core, const struct lam_config *config, struct lam_why *why)
 {
+	struct lam_devices devices = { .paths = config->device,
+				       .count = config->ndevice,
+				       .dir = config->devicedir };
 	int rc = settings(core, config, why);
 
 	for (uint32_t i = 0; rc == 0 && i < core->nlayers; i++)
 		rc = open_layer(core, i,
-				i < core->nuppers ? config->upper[i] : config->lower[i - core->nuppers], why);
+				i < core->nuppers ? config->upper[i] : config->lower[i - core->nuppers],
+				&devices, why);
+	if (rc == 0 && devices.taken < devices.count)
+		rc = lam_fail(why, 0, "no image has this data device", devices.paths[devices.taken]);
 	for (uint32_t i = 0; rc == 0 && i < core->nlayers; i++)
 		if ((rc = read_root_marks(core, &core->layers[i])) < 0)
 			lam_fail(why, rc, "cannot read xattrs", "layer root");
@@ -240,6 +265,8 @@ void lam_core_close(struct lam_core *core)
 		if (core->layers[i].upper)
 			lam_upper_close(core, &core->layers[i]);
 		lam_ldir_put(core, core->layers[i].root);
+		if (core->layers[i].image)
+			core->layers[i].ops->close(&core->layers[i]);
 	}
 	lam_close(&core->proc_fd);
 	free(core->layers);

@@ -14,6 +14,7 @@ from lamina_unionfs.errors import DriverError, OptionError
 def stack(tmp_path: Path) -> Path:
     for name in ("l1", "l2", "u", "w", "u2", "w2"):
         (tmp_path / name).mkdir()
+    (tmp_path / "image").touch()
     return tmp_path
 
 
@@ -29,6 +30,7 @@ def check(top: Path, string: str) -> None:
         "lowerdir=@l1:@l1",
         "lowerdir=@l1,upperdir=@u:@u2,workdir=@w:@w2",
         "upperdir=@u,workdir=@w",
+        "lowerdir=@image,upperdir=@u,workdir=@w",
     ],
 )
 def test_sound_stacks_pass(stack: Path, string: str) -> None:
@@ -53,7 +55,9 @@ def test_incomplete_requests_are_usage_errors(stack: Path, string: str, reason: 
     ("string", "reason"),
     [
         ("lowerdir=@none", "lowerdir .*none: No such file"),
-        ("lowerdir=@file", "lowerdir .*file: Not a directory"),
+        ("lowerdir=@l1,upperdir=@file,workdir=@w", "upperdir .*file: Not a directory"),
+        ("lowerdir=@u/in/file,upperdir=@u,workdir=@w", "lowerdir .*file lies inside upperdir"),
+        ("lowerdir=@inner,upperdir=@u,workdir=@w", "lowerdir .*inner lies inside upperdir"),
         ("lowerdir=@l1,upperdir=@none,workdir=@w", "upperdir .*none: No such file"),
         ("lowerdir=@l1,upperdir=@u,workdir=@u", "workdir and upperdir are the same directory"),
         ("lowerdir=@u,upperdir=@u,workdir=@w", "lowerdir and upperdir are the same directory"),
@@ -70,6 +74,8 @@ def test_overlaps_and_missing_directories_are_named(stack: Path, string: str, re
     (stack / "link").symlink_to("u")
     for outer in ("u", "w", "l1"):
         (stack / outer / "in").mkdir()
+    (stack / "u/in/file").touch()
+    (stack / "inner").symlink_to("u/in/file")
     with pytest.raises(DriverError, match=reason):
         check(stack, string)
 
@@ -79,12 +85,12 @@ def test_layers_file_has_no_limit_and_takes_blanks(stack: Path) -> None:
     listing = stack / "layers"
     lowers = "".join(f"lower {stack}/l{1 + number % 2}\n" for number in range(600))
     listing.write_text(
-        f"# topmost first\n\n{lowers}lower {stack}/with\\ blank\n\tupper {stack}/u {stack}/w\n"
+        f"# topmost first\n\n{lowers}lower {stack}/with\\ blank\n\tupper {stack}/u {stack}/w\ndevice /t\n"
     )
-    lower, upper, work = layers.read_file(str(listing))
+    lower, upper, work, device = layers.read_file(str(listing))
     assert len(lower) == 601
     assert lower[-1] == f"{stack}/with blank"
-    assert (upper, work) == ([f"{stack}/u"], [f"{stack}/w"])
+    assert (upper, work, device) == ([f"{stack}/u"], [f"{stack}/w"], ["/t"])
 
 
 @pytest.mark.parametrize("line", ["lower", "upper /u", "middle /x", "lower /a /b"])

@@ -25,6 +25,13 @@ def test_defaults_are_the_complete_union() -> None:
     assert not got.readonly
 
 
+def test_data_devices_are_paths_in_their_order() -> None:
+    got = parse(r"lowerdir=/i,device=/a\,b,device=/c:d", "devicedir=/tags")
+    assert (got.device, got.devicedir) == (("/a,b", "/c:d"), "/tags")
+    with pytest.raises(OptionError, match="device needs a value"):
+        parse("lowerdir=/i,device=")
+
+
 def test_no_upper_is_readonly() -> None:
     assert parse("lowerdir=/l").readonly
     assert parse(f"{LAYERS},ro").readonly

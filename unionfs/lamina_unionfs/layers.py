@@ -5,7 +5,8 @@ option and of the path.  Directories are compared by (device, inode) along their
 walked through descriptors, so that links, bind mounts and `..` cannot hide an overlap.  An
 ancestor is visited once however many layers lie below it, which keeps 500 layers cheap.
 
-Lowers may overlap one another: nobody writes to them.
+Lowers may overlap one another: nobody writes to them.  A lower that is a file is an image; it
+lies where its directory lies, and what is in it the core finds out.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
 
     Identity = tuple[int, int]
 
+OPEN = posix.O_PATH | posix.O_CLOEXEC
+TYPE, DIRECTORY = 0o170000, 0o040000  # of st_mode; the module stat costs time at the start
 MAX_DEPTH = 4096  # more than PATH_MAX allows; bounds the walk to the root
 
 
-def read_file(path: str) -> tuple[list[str], list[str], list[str]]:
+def read_file(path: str) -> tuple[list[str], list[str], list[str], list[str]]:
     r"""Read a layers file: `lower PATH` and `upper PATH WORKDIR` lines, topmost first.
+
+    `device PATH` lines name the data devices of lowers that are images.
 
     Empty lines and lines that begin with # do not count; a backslash takes the next
     character literally, so that a blank in a name is written `\ `.
@@ -33,6 +38,7 @@ def read_file(path: str) -> tuple[list[str], list[str], list[str]]:
     lower: list[str] = []
     upper: list[str] = []
     work: list[str] = []
+    device: list[str] = []
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as lines:
             for number, line in enumerate(lines, start=1):
@@ -43,16 +49,19 @@ def read_file(path: str) -> tuple[list[str], list[str], list[str]]:
                         pass
                     case ["lower", directory]:
                         lower.append(directory)
+                    case ["device", file]:
+                        device.append(file)
                     case ["upper", directory, workdir]:
                         upper.append(directory)
                         work.append(workdir)
                     case _:
                         raise OptionError(
-                            f"{path}, line {number}: 'lower PATH' or 'upper PATH WORKDIR' expected"
+                            f"{path}, line {number}: 'lower PATH', 'upper PATH WORKDIR' "
+                            "or 'device PATH' expected"
                         )
     except OSError as error:
         raise DriverError(f"layers={path}: {error.strerror}") from error
-    return lower, upper, work
+    return lower, upper, work, device
 
 
 def check(options: Options) -> None:
@@ -123,8 +132,9 @@ class _Survey:
     def add(self, option: str, path: str) -> Identity:
         """Look at a directory and its ancestors."""
         assert self._walk
+        may_be_image = option == "lowerdir"
         try:
-            fd = posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+            fd = posix.open(path, OPEN if may_be_image else OPEN | posix.O_DIRECTORY)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise DriverError(f"{option} {path}: {reason}") from error
@@ -133,10 +143,25 @@ class _Survey:
             self.path.setdefault(identity, path)
             if option != "lowerdir":
                 self.mount_id[identity] = _mount_id(fd)
-            self._climb(fd, identity)
+            if may_be_image and not _is_directory(fd):
+                self._climb_from_file(fd, identity)
+            else:
+                self._climb(fd, identity)
         finally:
             posix.close(fd)
         return identity
+
+    def _climb_from_file(self, fd: int, identity: Identity) -> None:
+        try:
+            path = posix.readlink(b"/proc/self/fd/%d" % fd)
+            directory = posix.open(path.rpartition(b"/")[0] or b"/", OPEN | posix.O_DIRECTORY)
+        except OSError:
+            return  # it lies nowhere that we can see
+        try:
+            self.parent[identity] = _identity(directory)
+            self._climb(directory, self.parent[identity])
+        finally:
+            posix.close(directory)
 
     def _climb(self, fd: int, identity: Identity) -> None:
         current = posix.dup(fd)
@@ -161,6 +186,10 @@ class _Survey:
             identity = self.parent[identity]
             above.append(identity)
         return above
+
+
+def _is_directory(fd: int) -> bool:
+    return posix.fstat(fd).st_mode & TYPE == DIRECTORY
 
 
 def _identity(fd: int) -> Identity:

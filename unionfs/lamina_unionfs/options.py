@@ -81,6 +81,8 @@ DEFAULTS: Draft = {
     "lower": (),
     "upper": (),
     "work": (),
+    "device": (),
+    "devicedir": "",
     "layers_file": "",
     "create_policy": "top",
     "redirect_dir": "on",
@@ -123,6 +125,8 @@ class Options:
     lower: tuple[str, ...]
     upper: tuple[str, ...]
     work: tuple[str, ...]
+    device: tuple[str, ...]
+    devicedir: str
     layers_file: str
     create_policy: str
     redirect_dir: str
@@ -199,8 +203,15 @@ def _paths(field: str) -> Callable[[Draft, str, str | None], None]:
     return _store(field, lambda name, value: words.split_paths(values.text(name, value), name))
 
 
-def _add_lower(draft: Draft, name: str, value: str | None) -> None:
-    draft["lower"] = (*_tuple(draft["lower"]), words.unescape(values.text(name, value)))
+def _add_path(field: str) -> Callable[[Draft, str, str | None], None]:
+    def row(draft: Draft, name: str, value: str | None) -> None:
+        draft[field] = (*_tuple(draft[field]), _path(name, value))
+
+    return row
+
+
+def _path(name: str, value: str | None) -> str:
+    return words.unescape(values.text(name, value))
 
 
 def _tuple(value: object) -> tuple[object, ...]:
@@ -248,7 +259,7 @@ def _security_context(draft: Draft, name: str, value: str | None) -> None:
 TABLE: dict[str, Callable[[Draft, str, str | None], None]] = {
     # kernel overlayfs
     "lowerdir": _paths("lower"),
-    "lowerdir+": _add_lower,
+    "lowerdir+": _add_path("lower"),
     "upperdir": _paths("upper"),
     "workdir": _paths("work"),
     "redirect_dir": _choice("redirect_dir", "on", "off", "follow", "nofollow"),
@@ -259,6 +270,8 @@ TABLE: dict[str, Callable[[Draft, str, str | None], None]] = {
     "volatile": _constant("fsync", "volatile"),
     "nfs_export": _only_off,
     "verity": _only_off,
+    # the kernel's EROFS, for lowers that are images
+    "device": _add_path("device"),
     # fuse-overlayfs
     "uidmapping": _store("uidmap", values.id_map),
     "gidmapping": _store("gidmap", values.id_map),
@@ -275,7 +288,7 @@ TABLE: dict[str, Callable[[Draft, str, str | None], None]] = {
     "writeback": _writeback,
     "plugins": _plugins,
     # libfuse
-    "fsname": _store("source", lambda name, value: words.unescape(values.text(name, value))),
+    "fsname": _store("source", _path),
     "allow_other": _constant("allow_other", True),
     "entry_timeout": _store("entry_timeout", values.seconds),
     "attr_timeout": _store("attr_timeout", values.seconds),
@@ -292,6 +305,7 @@ TABLE: dict[str, Callable[[Draft, str, str | None], None]] = {
     "follow": _choice("follow", "auto", "on", "off"),
     "forward": _store("forward", lambda name, value: values.text(name, value).replace(":", ",")),
     "layers": _store("layers_file", values.text),
+    "devicedir": _store("devicedir", _path),
 } | dict.fromkeys(words.QUOTED, _security_context)
 
 
@@ -321,10 +335,17 @@ def _apply(draft: Draft, name: str, value: str | None) -> None:
         raise OptionError(f"unknown option '{name}'")
 
 
-def with_layers(options: Options, lower: Sequence[str], upper: Sequence[str], work: Sequence[str]) -> Options:
+def with_layers(
+    options: Options,
+    lower: Sequence[str],
+    upper: Sequence[str],
+    work: Sequence[str],
+    device: Sequence[str] = (),
+) -> Options:
     """Return the options with further layers below those it has."""
     draft: Draft = {name: getattr(options, name) for name in Options.__slots__}
     draft["lower"] = (*options.lower, *lower)
     draft["upper"] = (*options.upper, *upper)
     draft["work"] = (*options.work, *work)
+    draft["device"] = (*options.device, *device)
     return Options(draft)

@@ -78,6 +78,8 @@ def open_core(options: Options) -> native.Core:
             squash_gid=options.squash_to_gid or 0,
             uidmap=options.uidmap,
             gidmap=options.gidmap,
+            device=[paths.encode(path) for path in options.device],
+            devicedir=paths.encode(options.devicedir),
         )
     except Refused as error:
         raise DriverError(error.reason) from error

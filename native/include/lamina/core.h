@@ -55,7 +55,7 @@ struct lam_idmap {
 
 /* All pointers are borrowed for the call of lam_core_open() only. */
 struct lam_config {
-	const char *const *lower; /* paths, topmost first; at least one of lower and upper */
+	const char *const *lower; /* directories and images, topmost first; at least one of lower and upper */
 	const char *const *upper; /* paths, topmost first */
 	const char *const *work;  /* one for each upper */
 	uint32_t nlower;
@@ -72,6 +72,9 @@ struct lam_config {
 	uint32_t max_fds; /* bound of the descriptor cache; 0: from RLIMIT_NOFILE */
 	const struct lam_idmap *uidmap;
 	const struct lam_idmap *gidmap;
+	const char *const *device; /* data devices of the images, in their order */
+	const char *devicedir;	   /* where the other images' are, named by tag; NULL: nowhere */
+	uint32_t ndevice;
 };
 
 /*
