@@ -1,1 +1,1 @@
-"""Layers as streams: compression, digests, indexes."""
+"""Layers as streams: what a transport brings becomes a tar, its digests and its index."""

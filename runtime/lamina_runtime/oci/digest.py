@@ -69,7 +69,12 @@ class Digest:
 
     def hasher(self) -> Hasher:
         """Return a fresh hash object of this algorithm."""
-        return hashlib.new(self.algorithm)
+        return hasher(self.algorithm)
+
+
+def hasher(algorithm: str) -> Hasher:
+    """Return a fresh hash object."""
+    return hashlib.new(algorithm)
 
 
 def chain_id(diff_ids: tuple[Digest, ...]) -> Digest:

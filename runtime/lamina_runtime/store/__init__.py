@@ -1,1 +1,5 @@
-"""The content-addressed store on disk (docs/on-disk.md)."""
+"""The image store: content by digest, layers as tars, images as EROFS metadata, names, leases."""
+
+from lamina_runtime.store.store import Store
+
+__all__ = ["Store"]

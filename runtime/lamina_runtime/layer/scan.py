@@ -1,0 +1,35 @@
+"""The scanner of tars, and the index it makes: lamina_native.image behind errors for people."""
+
+import lamina_native.image as image
+
+from lamina_runtime.layer.errors import LayerError
+
+
+class LayerScanner:
+    """Makes the index of one tar."""
+
+    def __init__(self, source: str) -> None:
+        self._scanner = image.TarScanner()
+        self._source = source
+        self.entries = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the tar; raises LayerError for what no layer may hold."""
+        try:
+            self._scanner.feed(data)
+        except image.LaminaTarError as exc:
+            raise self._refusal(exc) from None
+
+    def finish(self) -> bytes:
+        """Return the index."""
+        try:
+            index: bytes = self._scanner.finish()
+        except image.LaminaTarError as exc:
+            raise self._refusal(exc) from None
+        self.entries = image.info(index).entries
+        return index
+
+    def _refusal(self, exc: image.LaminaTarError) -> LayerError:
+        return LayerError(
+            f"{self._source}: its tar is refused: {exc.text}", details=f"entry at byte {exc.offset}"
+        )

@@ -1,0 +1,31 @@
+"""What goes wrong in a store."""
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+from lamina_runtime.errors import LaminaError, NotFoundError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class StoreError(LaminaError):
+    """The store, or the disk below it, does not do what was asked."""
+
+
+class MissingError(NotFoundError):
+    """Something is not in the store."""
+
+
+@contextlib.contextmanager
+def reported(root: Path) -> Iterator[None]:
+    """Turn what the operating system says of the store's files into one line for people."""
+    try:
+        yield
+    except OSError as exc:
+        where = f": {exc.filename}" if exc.filename else ""
+        hint = (
+            "remove images or raise the quota; nothing in the store is damaged" if exc.errno in _FULL else ""
+        )
+        raise StoreError(f"store {root}{where}: {exc.strerror or exc}", hint=hint) from exc

@@ -1,0 +1,117 @@
+"""Files that are there completely or not at all, also after the power failed.
+
+Theory.  Everything is written below `temporary/`, brought to the disk by fsync(2), and only then
+renamed to where it belongs; the directory is brought to the disk after that.  So a name implies
+its content, and what is left in `temporary/` is nobody's.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+MODE = 0o600
+CRASH_POINTS = "LAMINA_STORE_CRASH"
+
+
+def reached(point: str) -> None:
+    """Die here if the tests ask for it: each step that must not leave a mess has a name."""
+    if os.environ.get(CRASH_POINTS) == point:
+        os.kill(os.getpid(), 9)
+
+
+def sync_directory(path: Path) -> None:
+    """Bring a directory's names to the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def temporary_name(temporary: Path) -> Path:
+    """Return a name that nobody else has."""
+    return temporary / secrets.token_hex(12)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that nobody knows of yet, and bring it to the disk."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.fsync(fd)
+    except OSError:
+        path.unlink()
+        raise
+    finally:
+        os.close(fd)
+
+
+def publish(source: Path, target: Path) -> None:
+    """Give a finished file or directory its name; the file's content is on the disk already."""
+    reached(f"before:{target.parent.name}")
+    os.rename(source, target)
+    reached(f"renamed:{target.parent.name}")
+    sync_directory(target.parent)
+
+
+def replace(target: Path, data: bytes, *, temporary: Path) -> None:
+    """Write a file, or what takes the place of one, in one instant."""
+    name = temporary_name(temporary)
+    write_new(name, data)
+    try:
+        publish(name, target)
+    except OSError:
+        name.unlink(missing_ok=True)
+        raise
+
+
+def remove(path: Path) -> bool:
+    """Remove a file; say whether it was there."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def size_on_disk(path: Path) -> int:
+    """Return the bytes that a file takes, holes not counted; 0 if there is none."""
+    try:
+        return path.lstat().st_blocks * 512
+    except FileNotFoundError:
+        return 0
+
+
+def is_held(path: Path) -> bool:
+    """Say whether some process holds the lock of a file or directory."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+@contextlib.contextmanager
+def workshop(temporary: Path) -> Iterator[Path]:
+    """Make a directory of our own, locked while we work in it, removed afterwards."""
+    path = temporary_name(temporary)
+    path.mkdir(mode=0o700)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield path
+    finally:
+        os.close(fd)
+        shutil.rmtree(path, ignore_errors=True)

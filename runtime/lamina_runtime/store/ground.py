@@ -1,0 +1,58 @@
+"""What the parts of a store share: its paths, its lock, its open leases."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from lamina_runtime.layer.limits import Limits
+from lamina_runtime.oci.digest import Digest
+from lamina_runtime.store import lease, locks
+from lamina_runtime.store.errors import reported
+from lamina_runtime.store.lease import Lease
+from lamina_runtime.store.place import Place
+
+
+class Ground:
+    """One open store; safe under threads."""
+
+    def __init__(self, place: Place, limits: Limits) -> None:
+        self.place, self.limits = place, limits
+        self._leases: set[Lease] = set()
+        self._lock = threading.Lock()
+
+    def reported(self) -> contextlib.AbstractContextManager[None]:
+        """Turn errors of the disk into errors of the store."""
+        return reported(self.place.root)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Add, or rely on what is there; errors of the disk become errors of the store."""
+        with self.reported(), locks.together(self.place.lock):
+            yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Take away."""
+        with self.reported(), locks.alone(self.place.lock):
+            yield
+
+    def rely(self, digest: Digest) -> None:
+        """Note something in every open lease; inside of together(), before it is looked at."""
+        with self._lock:
+            leases = tuple(self._leases)
+        for each in leases:
+            each.hold(digest)
+
+    @contextlib.contextmanager
+    def lease(self, reason: str) -> Iterator[Lease]:
+        """Open a lease; everything that threads of this process do with the store is noted in it."""
+        with self.together():
+            opened = lease.open_lease(self.place.leases, reason)
+        with self._lock:
+            self._leases.add(opened)
+        try:
+            yield opened
+        finally:
+            with self._lock:
+                self._leases.discard(opened)
+            opened.close()

@@ -1,0 +1,164 @@
+"""Images: a record for each, and the EROFS metadata of its stack of layers.
+
+Theory.  The metadata is a function of the layers' indexes, so images of the same layers share it
+and it can be made again at any time.  It is complete in itself: its device table names the tars
+that its files point into, in order, by their tags.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lamina_runtime.oci import json
+from lamina_runtime.oci.config import ImageConfig
+from lamina_runtime.oci.descriptor import Descriptor
+from lamina_runtime.oci.digest import HEX_LENGTH, Digest
+from lamina_runtime.oci.errors import MismatchError, OciError
+from lamina_runtime.oci.manifest import Manifest, parse
+from lamina_runtime.store import devices, files, metadata
+from lamina_runtime.store.blobs import BlobStore
+from lamina_runtime.store.errors import MissingError
+from lamina_runtime.store.ground import Ground
+from lamina_runtime.store.layers import LayerStore
+from lamina_runtime.store.lease import Lease
+
+if TYPE_CHECKING:
+    import builtins
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image.  What a listing shows is here; manifest and configuration are read when asked for."""
+
+    id: Digest
+    size: int  # of the layers' tars
+    created: str
+    platform: str
+    diff_ids: tuple[Digest, ...]
+    manifests: tuple[Descriptor, ...]  # under which it came; the last is the current one
+    metadata: Path  # the EROFS image
+    _ground: Ground = field(repr=False, compare=False)
+    _blobs: BlobStore = field(repr=False, compare=False)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest under which it came last."""
+        found = self.manifests[-1]
+        parsed = parse(self._blobs.read(found.digest), found.media_type, algorithm=found.digest.algorithm)
+        assert isinstance(parsed, Manifest)
+        return parsed
+
+    @property
+    def config(self) -> ImageConfig:
+        """The configuration, whose digest is the id."""
+        return ImageConfig.parse(self._blobs.read(self.id), algorithm=self.id.algorithm)
+
+    @property
+    def devices(self) -> tuple[Path, ...]:
+        """The tars that the metadata points into, in the order of its device table."""
+        with self._ground.together():
+            return tuple(self._ground.place.devices / tag for tag in devices.tags(self.metadata))
+
+
+class ImageStore:
+    """The images of a store."""
+
+    def __init__(self, ground: Ground, blobs: BlobStore, layers: LayerStore) -> None:
+        self._ground, self._place = ground, ground.place
+        self._blobs, self._layers = blobs, layers
+
+    def add(self, manifest: Manifest, config: ImageConfig, lease: Lease) -> Image:
+        """Store an image whose layers are all here; raises MissingError if one is not.
+
+        It stays until it is removed; `lease` keeps its parts until then.
+        """
+        if manifest.config.digest != config.id:
+            raise MismatchError("image configuration", expected=manifest.config.digest, actual=config.id)
+        if len(manifest.layers) != len(config.diff_ids):
+            raise OciError(
+                f"image {config.id.short}: its manifest has {len(manifest.layers)} layers, "
+                f"its configuration {len(config.diff_ids)}"
+            )
+        for digest in (config.id, manifest.digest, *config.diff_ids):
+            lease.hold(digest)
+        infos = [self._layers.info(diff_id) for diff_id in config.diff_ids]
+        self._blobs.add(manifest.raw, expected=manifest.digest)
+        self._blobs.add(config.raw, expected=config.id)
+        metadata.ensure(self._ground, infos)
+        size = sum(info.size for info in infos)
+        with self._ground.together():
+            before = self._read(config.id)
+            others = [found for found in before.manifests if found != manifest.descriptor] if before else []
+            value: dict[str, Any] = {
+                "id": str(config.id),
+                "size": size,
+                "created": config.created,
+                "platform": str(config.platform),
+                "diffIDs": [str(diff_id) for diff_id in config.diff_ids],
+                "manifests": [found.to_json() for found in (*others, manifest.descriptor)],
+            }
+            files.replace(self._place.image(config.id), json.dump(value), temporary=self._place.temporary)
+            image = self._read(config.id)
+        assert image is not None
+        return image
+
+    def get(self, image_id: Digest) -> Image:
+        """Return an image; raises MissingError.  Inside of a lease it then stays."""
+        with self._ground.together():
+            self._ground.rely(image_id)
+            image = self._read(image_id)
+        if image is None:
+            raise MissingError(f"image {image_id} is not in the store")
+        return image
+
+    def find(self, prefix: str) -> "builtins.list[Image]":
+        """Return the images whose ids begin so; `sha256:` may come first."""
+        algorithm, colon, digits = prefix.rpartition(":")
+        if not digits or digits.strip("0123456789abcdef"):
+            return []
+        names = [algorithm] if colon else list(HEX_LENGTH)
+        return [
+            image for image in self.list() if image.id.algorithm in names and image.id.hex.startswith(digits)
+        ]
+
+    def list(self) -> "builtins.list[Image]":
+        """Return all images, by their ids."""
+        with self._ground.together():
+            folders = ((algorithm, self._place.root / "images" / algorithm) for algorithm in HEX_LENGTH)
+            names = [Digest(algorithm, path.name) for algorithm, top in folders for path in top.iterdir()]
+            return [image for name in sorted(names) if (image := self._read(name)) is not None]
+
+    def remove(self, image_id: Digest) -> None:
+        """Forget an image and its names; what it is made of goes with the next collect().
+
+        Raises MissingError.
+        """
+        with self._ground.together():
+            for path in (self._place.root / "references").iterdir():
+                try:
+                    named = json.load_object(path.read_bytes(), "reference in the store")
+                except FileNotFoundError:
+                    continue
+                if named.text("image") == str(image_id):
+                    files.remove(path)
+            if not files.remove(self._place.image(image_id)):
+                raise MissingError(f"image {image_id} is not in the store")
+
+    def _read(self, image_id: Digest) -> Image | None:
+        try:
+            raw = self._place.image(image_id).read_bytes()
+        except FileNotFoundError:
+            return None
+        found = json.load_object(raw, f"image {image_id.short} in the store")
+        diff_ids = tuple(Digest.parse(text) for text in found.texts("diffIDs"))
+        return Image(
+            image_id,
+            found.integer("size"),
+            found.text("created"),
+            found.text("platform"),
+            diff_ids,
+            tuple(Descriptor.from_json(entry) for entry in found.objects("manifests", limit=10_000)),
+            self._place.metadata(diff_ids),
+            self._ground,
+            self._blobs,
+        )

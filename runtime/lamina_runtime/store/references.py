@@ -1,0 +1,100 @@
+"""Names of images.
+
+A name that has a digest is kept without its tag: the digest is what it says, as docker has it.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lamina_runtime.oci import json
+from lamina_runtime.oci.descriptor import Descriptor
+from lamina_runtime.oci.digest import Digest
+from lamina_runtime.oci.reference import Reference
+from lamina_runtime.store import files
+from lamina_runtime.store.errors import MissingError
+from lamina_runtime.store.ground import Ground
+
+if TYPE_CHECKING:
+    import builtins
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a name stands for: the image, by which manifest it came, out of which index."""
+
+    reference: Reference
+    image_id: Digest
+    manifest: Descriptor
+    index: Descriptor | None
+
+
+class ReferenceStore:
+    """The names of a store."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground, self._place = ground, ground.place
+
+    def get(self, reference: Reference) -> Named | None:
+        """Return what a name stands for, None if it stands for nothing."""
+        with self._ground.together():
+            try:
+                raw = self._place.reference(_plain(reference)).read_bytes()
+            except FileNotFoundError:
+                return None
+            named = _parse(raw)
+            self._ground.rely(named.image_id)
+            return named
+
+    def set(
+        self, reference: Reference, image_id: Digest, manifest: Descriptor, index: Descriptor | None = None
+    ) -> None:
+        """Let a name stand for an image that is in the store; raises MissingError."""
+        reference = _plain(reference)
+        value: dict[str, Any] = {
+            "name": str(reference),
+            "image": str(image_id),
+            "manifest": manifest.to_json(),
+        }
+        if index is not None:
+            value["index"] = index.to_json()
+        with self._ground.together():
+            self._ground.rely(image_id)
+            if not self._place.image(image_id).exists():
+                raise MissingError(f"image {image_id} is not in the store")
+            path = self._place.reference(reference)
+            files.replace(path, json.dump(value), temporary=self._place.temporary)
+
+    def remove(self, reference: Reference) -> bool:
+        """Forget a name; say whether it was there."""
+        with self._ground.together():
+            return files.remove(self._place.reference(_plain(reference)))
+
+    def list(self) -> "builtins.list[Named]":
+        """Return all names, sorted."""
+        found = []
+        with self._ground.together():
+            for path in (self._place.root / "references").iterdir():
+                try:
+                    found.append(_parse(path.read_bytes()))
+                except FileNotFoundError:
+                    continue  # removed meanwhile
+        return sorted(found, key=lambda named: str(named.reference))
+
+    def names(self, image_id: Digest) -> "builtins.list[Reference]":
+        """Return the names of an image, sorted."""
+        return [named.reference for named in self.list() if named.image_id == image_id]
+
+
+def _plain(reference: Reference) -> Reference:
+    return reference.with_digest(reference.digest) if reference.digest and reference.tag else reference
+
+
+def _parse(raw: bytes) -> Named:
+    found = json.load_object(raw, "reference in the store")
+    index = found.inner("index")
+    return Named(
+        Reference.parse(found.need_text("name")),
+        Digest.parse(found.need_text("image")),
+        Descriptor.from_json(found.inner("manifest") or {}),
+        Descriptor.from_json(index) if index else None,
+    )

@@ -1,0 +1,40 @@
+"""The front door of the store.
+
+Everything waits where it has to (files, locks), so callers with an event loop use threads.  All of
+it is safe under threads and under several processes on one store.
+"""
+
+import contextlib
+from pathlib import Path
+
+from lamina_runtime.layer.limits import DEFAULT, Limits
+from lamina_runtime.store import format as store_format
+from lamina_runtime.store.blobs import BlobStore
+from lamina_runtime.store.errors import reported
+from lamina_runtime.store.ground import Ground
+from lamina_runtime.store.images import ImageStore
+from lamina_runtime.store.layers import LayerStore
+from lamina_runtime.store.lease import Lease
+from lamina_runtime.store.references import ReferenceStore
+
+
+class Store:
+    """One image store."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self.root = ground.place.root
+        self.layers = LayerStore(ground)
+        self.blobs = BlobStore(ground, self.layers.open_known)
+        self.images = ImageStore(ground, self.blobs, self.layers)
+        self.references = ReferenceStore(ground)
+
+    @classmethod
+    def open(cls, root: Path, *, create: bool = True, limits: Limits = DEFAULT) -> "Store":
+        """Open the store at `root`, or make one there; raises StoreError for formats we do not know."""
+        with reported(root):
+            return cls(Ground(store_format.open_place(root, create_missing=create), limits))
+
+    def lease(self, reason: str) -> contextlib.AbstractContextManager[Lease]:
+        """Protect from collect() what is added or asked for through this object meanwhile, by any thread."""
+        return self._ground.lease(reason)
