@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+#include "program.h"
+
+#include "place.h"
+#include "reap.h"
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void write_file(const char *path, const char *text, size_t length)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 || write(fd, text, length) != (ssize_t)length)
+		lam_fail(LAM_FAILED, errno, "write %s", path);
+	close(fd);
+}
+
+static void names_and_limits(const struct lam_plan *plan)
+{
+	const struct lam_record *record = lam_plan_first(plan, LAM_OP_HOSTNAME);
+	char path[PATH_MAX];
+
+	if (record && sethostname(record->arg[0], record->length[0]) < 0)
+		lam_fail(LAM_FAILED, errno, "host name %s", record->arg[0]);
+	record = lam_plan_first(plan, LAM_OP_DOMAINNAME);
+	if (record && setdomainname(record->arg[0], record->length[0]) < 0)
+		lam_fail(LAM_FAILED, errno, "domain name %s", record->arg[0]);
+	for (record = NULL; (record = lam_plan_next(plan, LAM_OP_SYSCTL, record)) != NULL;) {
+		snprintf(path, sizeof(path), "/proc/sys/%s", record->arg[0]);
+		write_file(path, record->arg[1], record->length[1]);
+	}
+	record = lam_plan_first(plan, LAM_OP_OOM_SCORE);
+	if (record)
+		write_file("/proc/self/oom_score_adj", record->arg[0], record->length[0]);
+	for (record = NULL; (record = lam_plan_next(plan, LAM_OP_RLIMIT, record)) != NULL;) {
+		struct rlimit limit = { lam_record_number(record, 1, 10), lam_record_number(record, 2, 10) };
+
+		if (setrlimit((int)lam_record_number(record, 0, 10), &limit) < 0)
+			lam_fail(LAM_FAILED, errno, "resource limit %s of %s", record->arg[0],
+				 record->arg[1]);
+	}
+}
+
+static void set_groups(const struct lam_plan *plan)
+{
+	const struct lam_record *record = NULL;
+	gid_t *groups = calloc(plan->count + 1, sizeof(*groups));
+	size_t count = 0;
+
+	if (!groups)
+		lam_fail(LAM_FAILED, ENOMEM, "groups");
+	while ((record = lam_plan_next(plan, LAM_OP_GROUP, record)) != NULL)
+		groups[count++] = (gid_t)lam_record_number(record, 0, 10);
+	/* where setgroups(2) is denied (one id only), having none wished is no failure */
+	if (setgroups(count, groups) < 0 && (count > 0 || errno != EPERM))
+		lam_fail(LAM_FAILED, errno, "supplementary groups");
+	free(groups);
+}
+
+static void set_bounding(uint64_t mask)
+{
+	for (int cap = 0; cap < 64; cap++) {
+		if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) < 0)
+			return; /* the kernel's last */
+		if (!(mask >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			lam_fail(LAM_FAILED, errno, "drop capability %d", cap);
+	}
+}
+
+static void set_capabilities(const struct lam_record *record)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+	uint64_t permitted = lam_record_number(record, 1, 16), effective = lam_record_number(record, 2, 16);
+	uint64_t inheritable = lam_record_number(record, 3, 16), ambient = lam_record_number(record, 4, 16);
+
+	for (int i = 0; i < 2; i++) {
+		data[i].permitted = (uint32_t)(permitted >> 32 * i);
+		data[i].effective = (uint32_t)(effective >> 32 * i);
+		data[i].inheritable = (uint32_t)(inheritable >> 32 * i);
+	}
+	if (syscall(SYS_capset, &header, data) < 0)
+		lam_fail(LAM_FAILED, errno, "capabilities");
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	for (int cap = 0; cap < 64; cap++) {
+		if ((ambient >> cap & 1) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			lam_fail(LAM_FAILED, errno, "ambient capability %d", cap);
+	}
+}
+
+static void set_ids(const struct lam_plan *plan)
+{
+	const struct lam_record *record = lam_plan_first(plan, LAM_OP_IDS);
+	uid_t uid = (uid_t)lam_record_number(record, 0, 10);
+	gid_t gid = (gid_t)lam_record_number(record, 1, 10);
+
+	if (!record)
+		return;
+	set_groups(plan);
+	if (setresgid(gid, gid, gid) < 0)
+		lam_fail(LAM_FAILED, errno, "group %u", gid);
+	if (setresuid(uid, uid, uid) < 0)
+		lam_fail(LAM_FAILED, errno, "user %u", uid);
+	if (record->count > 2 && record->length[2] > 0)
+		umask((mode_t)lam_record_number(record, 2, 8));
+}
+
+static void set_filter(const struct lam_record *record)
+{
+	struct sock_fprog program = {
+		.len = (unsigned short)(record->length[0] / sizeof(struct sock_filter)),
+		.filter = (struct sock_filter *)(void *)record->arg[0],
+	};
+
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+		lam_fail(LAM_FAILED, errno, "system call filter");
+}
+
+static void enter_directory(const struct lam_plan *plan)
+{
+	const struct lam_record *record = lam_plan_first(plan, LAM_OP_CWD);
+
+	if (record && chdir(record->arg[0]) < 0)
+		lam_fail(errno == ENOENT || errno == ENOTDIR ? LAM_NOT_FOUND : LAM_NOT_RUN, errno,
+			 "working directory %s", record->arg[0]);
+}
+
+void lam_program_confine(const struct lam_plan *plan)
+{
+	const struct lam_record *caps = lam_plan_first(plan, LAM_OP_CAPABILITIES);
+	const struct lam_record *filter = lam_plan_first(plan, LAM_OP_SECCOMP);
+	const struct lam_record *cwd = lam_plan_first(plan, LAM_OP_CWD);
+	bool sealed = lam_plan_first(plan, LAM_OP_NO_NEW_PRIVS) != NULL;
+
+	if (cwd && lam_record_is(cwd, 1, "create")) {
+		int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		int fd = root < 0 ? -errno : lam_place_directory(root, cwd->arg[0]);
+
+		if (fd < 0)
+			lam_fail(LAM_FAILED, -fd, "working directory %s", cwd->arg[0]);
+		close(fd);
+		close(root);
+	}
+	names_and_limits(plan);
+	/* without no_new_privs a filter takes CAP_SYS_ADMIN, which is still here */
+	if (filter && !sealed)
+		set_filter(filter);
+	if (caps) {
+		set_bounding(lam_record_number(caps, 0, 16));
+		prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+	}
+	set_ids(plan);
+	enter_directory(plan);
+	if (caps)
+		set_capabilities(caps);
+	if (sealed && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		lam_fail(LAM_FAILED, errno, "no_new_privs");
+	if (filter && sealed)
+		set_filter(filter);
+}
+
+/* execvp(3) with the container's PATH, telling 126 from 127 as a shell does. */
+static _Noreturn void execute(char **args, char **environment)
+{
+	const char *path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *end;
+	char file[PATH_MAX];
+	int err = ENOENT;
+
+	for (char **at = environment; *at; at++) {
+		if (strncmp(*at, "PATH=", 5) == 0)
+			path = *at + 5;
+	}
+	if (strchr(args[0], '/')) {
+		execve(args[0], args, environment);
+		err = errno;
+		path = NULL;
+	}
+	for (; path; path = *end ? end + 1 : NULL) {
+		end = path + strcspn(path, ":");
+		if ((size_t)snprintf(file, sizeof(file), "%.*s/%s", (int)(end - path), path, args[0]) >=
+		    sizeof(file))
+			continue;
+		execve(file, args, environment);
+		if (errno != ENOENT && errno != ENOTDIR && (err == ENOENT || errno != EACCES))
+			err = errno;
+	}
+	lam_fail(err == ENOENT || err == ENOTDIR ? LAM_NOT_FOUND : LAM_NOT_RUN, err, "exec %s", args[0]);
+}
+
+void lam_program_execute(const struct lam_plan *plan, int channel)
+{
+	char **args = lam_plan_vector(plan, LAM_OP_ARG);
+	char **environment = lam_plan_vector(plan, LAM_OP_ENV);
+
+	if (!args || !environment)
+		lam_fail(LAM_FAILED, ENOMEM, "arguments");
+	if (!args[0])
+		lam_fail(LAM_FAILED, 0, "no program to run");
+	if (lam_plan_first(plan, LAM_OP_REAP))
+		lam_reap(channel); /* returns in the child */
+	execute(args, environment);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#include "report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One process, one report: the only state that every function may need. */
+static int report_fd = -1;
+
+void lam_report_to(int fd)
+{
+	report_fd = fd;
+}
+
+static void say(const char *text, size_t length)
+{
+	ssize_t n = write(report_fd, text, length);
+
+	(void)n; /* nobody listens any more */
+}
+
+void lam_report_ready(pid_t pid)
+{
+	char text[32];
+
+	say(text, (size_t)snprintf(text, sizeof(text), "ready %d\n", (int)pid));
+	lam_report_end();
+}
+
+void lam_report_end(void)
+{
+	close(report_fd);
+	report_fd = -1;
+}
+
+void lam_fail(int status, int err, const char *format, ...)
+{
+	char text[1024];
+	const int room = (int)sizeof(text) - 1; /* for the end of line */
+	va_list list;
+	int n = snprintf(text, (size_t)room, "%d ", status);
+
+	va_start(list, format);
+	n += vsnprintf(text + n, (size_t)(room - n), format, list);
+	va_end(list);
+	if (n >= room)
+		n = room - 1;
+	if (err)
+		n += snprintf(text + n, (size_t)(room - n), ": %s", strerror(err));
+	if (n >= room)
+		n = room - 1;
+	for (int i = 0; i < n; i++) {
+		if (text[i] == '\n')
+			text[i] = ' ';
+	}
+	text[n++] = '\n';
+	say(text, (size_t)n);
+	_exit(status);
+}

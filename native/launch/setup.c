@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+#include "setup.h"
+
+#include "channel.h"
+#include "fill.h"
+#include "program.h"
+#include "report.h"
+#include "spawn.h"
+#include "terminal.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void expect(int channel, enum lam_word word)
+{
+	struct lam_message message;
+
+	if (lam_receive(channel, &message) != (int)word)
+		_exit(LAM_FAILED); /* the monitor has reported, or is gone */
+}
+
+static void enter(const struct lam_record *join)
+{
+	pid_t pid = (pid_t)lam_record_number(join, 0, 10);
+	int flags = (int)lam_record_number(join, 1, 0);
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (fd < 0)
+		lam_fail(LAM_FAILED, errno, "the container's process %d", (int)pid);
+	if (setns(fd, flags) < 0)
+		lam_fail(LAM_FAILED, errno, "enter the namespaces of process %d", (int)pid);
+	close(fd);
+}
+
+/* Become root of the user namespace we are in. */
+static void become_root(void)
+{
+	if (setgroups(0, NULL) < 0 && errno != EPERM)
+		lam_fail(LAM_FAILED, errno, "setgroups");
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		lam_fail(LAM_FAILED, errno, "become root of the user namespace");
+}
+
+static void make_namespaces(const struct lam_plan *plan, int channel, int flags)
+{
+	char **driver;
+
+	if (flags & CLONE_NEWUSER) {
+		if (unshare(CLONE_NEWUSER) < 0)
+			lam_fail(LAM_FAILED, errno, "make a user namespace");
+		lam_send(channel, LAM_WORD_MAP, 0, -1);
+		expect(channel, LAM_WORD_MAP);
+		become_root();
+	}
+	if (flags & CLONE_NEWNS) {
+		if (unshare(CLONE_NEWNS) < 0)
+			lam_fail(LAM_FAILED, errno, "make a mount namespace");
+		if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+			lam_fail(LAM_FAILED, errno, "keep our mounts to ourselves");
+	}
+	driver = lam_plan_vector(plan, LAM_OP_DRIVER);
+	if (!driver)
+		lam_fail(LAM_FAILED, ENOMEM, "driver");
+	if (driver[0]) {
+		int err = lam_run(driver);
+
+		if (err < 0)
+			lam_fail(LAM_FAILED, err == -ECHILD ? 0 : -err, "%s could not mount the image",
+				 driver[0]);
+	}
+	free(driver);
+	flags &= ~(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWCGROUP);
+	if (flags && unshare(flags) < 0)
+		lam_fail(LAM_FAILED, errno, "make namespaces (%#x)", (unsigned int)flags);
+}
+
+static void standard_streams(const int streams[3])
+{
+	for (int fd = 0; fd < 3; fd++) {
+		if (streams[fd] >= 0 && dup2(streams[fd], fd) < 0)
+			lam_fail(LAM_FAILED, errno, "standard streams");
+	}
+}
+
+/* Signals as a program expects them: nothing blocked, nothing ignored. */
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void init(const struct lam_plan *plan, int channel, const int streams[3], int flags)
+{
+	bool joined = lam_plan_first(plan, LAM_OP_JOIN) != NULL;
+	int root;
+
+	expect(channel, LAM_WORD_GO);
+	if ((flags & CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
+		lam_fail(LAM_FAILED, errno, "make a cgroup namespace");
+	root = lam_root_open(plan);
+	lam_fill(plan, root);
+	lam_root_enter(plan, root);
+	close(root);
+	/* a session keyring of its own: keys are not in any namespace of ours */
+	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
+	reset_signals();
+	if (lam_plan_first(plan, LAM_OP_TERMINAL)) {
+		lam_terminal_take(plan, channel);
+	} else {
+		standard_streams(streams);
+		setsid();
+	}
+	if (!joined)
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* /proc/self is ours to write below */
+	lam_program_confine(plan);
+	lam_send(channel, LAM_WORD_EXEC, 0, -1);
+	lam_program_execute(plan, channel);
+}
+
+void lam_setup(const struct lam_plan *plan, int channel, const int streams[3])
+{
+	const struct lam_record *join = lam_plan_first(plan, LAM_OP_JOIN);
+	int flags = (int)lam_record_number(lam_plan_first(plan, LAM_OP_NAMESPACES), 0, 0);
+	pid_t pid;
+
+	if (join) {
+		enter(join);
+		if (lam_record_number(join, 1, 0) & CLONE_NEWUSER)
+			become_root();
+	}
+	make_namespaces(plan, channel, flags);
+	pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid < 0)
+		lam_fail(LAM_FAILED, errno, "start the first process");
+	if (pid == 0)
+		init(plan, channel, streams, flags);
+	lam_send(channel, LAM_WORD_INIT, pid, -1);
+	_exit(0);
+}
