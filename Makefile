@@ -10,8 +10,8 @@ TEST_PACKAGES := podman buildah skopeo runc crun fuse-overlayfs fio attr acl xfs
 	clang clang-format libclang-rt-14-dev mmdebstrap busybox-static strace uidmap \
 	umoci docker-registry erofs-utils
 
-PACKAGED := pyproject.toml setup.py MANIFEST.in native/build.py native/core.cdef.h
-SOURCES := $(PACKAGED) $(shell find native/include native/src native/lamina_native unionfs runtime -type f \
+PACKAGED := pyproject.toml setup.py MANIFEST.in native/build.py native/launcher.py native/core.cdef.h
+SOURCES := $(PACKAGED) $(shell find native/include native/src native/launch native/lamina_native unionfs runtime -type f \
 	! -name '*.pyc' ! -path '*.egg-info*' 2>/dev/null)
 
 .PHONY: setup demo test test-python native-check check format bench clean help
@@ -54,12 +54,12 @@ check: setup native-check  ## linters, types, layering, formatting, sanitizers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	clang-format --dry-run -Werror native/include/lamina/*.h native/src/*.[ch] $(wildcard native/tests/*.[ch])
+	clang-format --dry-run -Werror native/include/lamina/*.h native/src/*.[ch] native/launch/*.[ch] $(wildcard native/tests/*.[ch])
 
 format:  ## rewrite the sources as check wants them
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	clang-format -i native/include/lamina/*.h native/src/*.[ch] $(wildcard native/tests/*.[ch])
+	clang-format -i native/include/lamina/*.h native/src/*.[ch] native/launch/*.[ch] $(wildcard native/tests/*.[ch])
 
 bench: setup  ## measure against kernel overlayfs and fuse-overlayfs
 	.ci/packages fuse-overlayfs fio

@@ -1,5 +1,9 @@
-"""Name the C extension; everything else is in pyproject.toml."""
+"""Name what is compiled; everything else is in pyproject.toml."""
+
+import runpy
+from pathlib import Path
 
 from setuptools import setup
 
-setup(cffi_modules=["native/build.py:ffibuilder"])
+launcher = runpy.run_path(str(Path(__file__).parent / "native" / "launcher.py"))
+setup(cffi_modules=["native/build.py:ffibuilder"], cmdclass={"build_ext": launcher["build_launcher"]})

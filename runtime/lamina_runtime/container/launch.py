@@ -1,0 +1,87 @@
+"""Start the launcher with a plan, and read what became of it.
+
+Theory.  The plan goes through a memfd and the report comes through a pipe, so nothing of either
+lies on disk.  The launcher is started with posix_spawn(3), which is vfork(2): a large parent
+costs nothing.  It stays as the container's monitor and is nobody's child once we are gone.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lamina_runtime.container import records
+from lamina_runtime.errors import LaminaError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+REPORT_LIMIT = 4096
+
+
+class LaunchError(LaminaError):
+    """The container did not start; `status` is what docker would exit with: 125, 126 or 127."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A running program: its process and that of its monitor, our child."""
+
+    pid: int
+    monitor: int
+
+
+def program() -> Path:
+    """Return the launcher's path, beside the C extensions."""
+    import lamina_native
+
+    return Path(lamina_native.__file__).parent / "lamina-launch"
+
+
+def start(plan: Iterable[records.Record]) -> Started:
+    """Carry out a plan; returns when the program runs.  LaunchError where it does not."""
+    plan_fd = os.memfd_create("plan")
+    read_end, write_end = os.pipe()
+    try:
+        _write(plan_fd, records.encode(plan))
+        for fd in (plan_fd, write_end):
+            os.set_inheritable(fd, True)  # noqa: FBT003 - os takes it no other way
+        path = str(program())
+        monitor = os.posix_spawn(path, [path, str(plan_fd), str(write_end)], os.environ)
+        os.close(write_end)
+        write_end = -1
+        report = _line(read_end)
+    finally:
+        for fd in (plan_fd, read_end, write_end):
+            if fd >= 0:
+                os.close(fd)
+    word, _, rest = report.partition(" ")
+    if word == "ready":
+        return Started(int(rest), monitor)
+    os.waitpid(monitor, 0)
+    if not word.isdecimal():
+        raise LaunchError(125, "the launcher ended without a word")
+    raise LaunchError(int(word), rest)
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+
+
+def _line(fd: int) -> str:
+    text = b""
+    while b"\n" not in text and len(text) < REPORT_LIMIT:
+        data = os.read(fd, REPORT_LIMIT)
+        if not data:
+            break
+        text += data
+    return text.split(b"\n")[0].decode("utf-8", "replace")

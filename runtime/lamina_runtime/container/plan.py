@@ -1,0 +1,186 @@
+"""From a bundle's config.json (runtime-spec 1.2) to the launcher's plan.
+
+Theory.  Pure: what the host can do was decided when the bundle was made; here each property
+becomes its records, in the order in which the launcher wants them.  What a config.json may say
+that the launcher cannot do is refused, never left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from lamina_runtime.container import capabilities
+from lamina_runtime.container.records import Op, Record
+from lamina_runtime.errors import LaminaError
+
+Spec = Mapping[str, Any]
+
+NAMESPACES = {
+    "time": 0x00000080,
+    "mount": 0x00020000,
+    "cgroup": 0x02000000,
+    "uts": 0x04000000,
+    "ipc": 0x08000000,
+    "user": 0x10000000,
+    "pid": 0x20000000,
+    "network": 0x40000000,
+}
+_ATTRIBUTES = {  # mount_setattr(2)
+    "ro": 0x01,
+    "nosuid": 0x02,
+    "nodev": 0x04,
+    "noexec": 0x08,
+    "noatime": 0x10,
+    "strictatime": 0x20,
+    "nodiratime": 0x80,
+    "nosymfollow": 0x200000,
+}
+_DEFAULTS = frozenset("rw suid dev exec atime relatime diratime symfollow async norelatime".split())
+_PROPAGATION = {  # mount(2)
+    "unbindable": 1 << 17,
+    "private": 1 << 18,
+    "slave": 1 << 19,
+    "shared": 1 << 20,
+}
+_RLIMITS = (
+    "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME"
+).split()
+
+
+class PlanError(LaminaError):
+    """A config.json that the launcher cannot carry out."""
+
+    exit_code = 125
+
+
+def container(spec: Spec) -> Iterator[Record]:
+    """Yield the records of a whole container."""
+    yield from _namespaces(spec.get("linux", {}))
+    yield from _root(spec)
+    for mount in spec.get("mounts", ()):
+        yield from _mount(mount)
+    yield from _devices(spec.get("linux", {}))
+    yield from _hidden(spec.get("linux", {}))
+    yield from _names(spec)
+    yield from process(spec["process"])
+
+
+def process(spec: Spec) -> Iterator[Record]:
+    """Yield the records of one process, the container's first or one that joins it."""
+    if spec.get("terminal"):
+        size = spec.get("consoleSize", {})
+        yield Record(Op.TERMINAL, size.get("height", 0), size.get("width", 0))
+    for limit in spec.get("rlimits", ()):
+        kind = limit["type"].removeprefix("RLIMIT_")
+        if kind not in _RLIMITS:
+            raise PlanError(f"unknown resource limit: {limit['type']}")
+        yield Record(Op.RLIMIT, _RLIMITS.index(kind), limit["soft"], limit["hard"])
+    if "oomScoreAdj" in spec:
+        yield Record(Op.OOM_SCORE, spec["oomScoreAdj"])
+    yield Record(Op.CWD, spec["cwd"], "create")
+    yield from _user(spec["user"])
+    yield from _capabilities(spec.get("capabilities"))
+    if spec.get("noNewPrivileges"):
+        yield Record(Op.NO_NEW_PRIVS)
+    for word in spec.get("env", ()):
+        yield Record(Op.ENV, word)
+    for word in spec["args"]:
+        yield Record(Op.ARG, word)
+
+
+def joined(pid: int, kinds: Sequence[str]) -> Record:
+    """Return the record that enters the namespaces of a running container."""
+    return Record(Op.JOIN, pid, hex(sum(NAMESPACES[kind] for kind in kinds)))
+
+
+def _namespaces(linux: Spec) -> Iterator[Record]:
+    flags = 0
+    for namespace in linux.get("namespaces", ()):
+        if namespace.get("path"):
+            raise PlanError(f"cannot join the {namespace['type']} namespace {namespace['path']}")
+        flags |= NAMESPACES[namespace["type"]]
+    yield Record(Op.NAMESPACES, hex(flags))
+    for op, key in ((Op.UIDMAP, "uidMappings"), (Op.GIDMAP, "gidMappings")):
+        for row in linux.get(key, ()):
+            yield Record(op, row["containerID"], row["hostID"], row["size"])
+
+
+def _root(spec: Spec) -> Iterator[Record]:
+    own = any(row["type"] == "mount" for row in spec.get("linux", {}).get("namespaces", ()))
+    mode = "ro" if spec["root"].get("readonly") else "rw"
+    if mode == "ro" and not own:
+        raise PlanError("a read-only root needs a mount namespace")
+    yield Record(Op.ROOT, spec["root"]["path"], "pivot" if own else "chroot", mode)
+
+
+def _mount(mount: Spec) -> Iterator[Record]:
+    attributes, propagation, rest, kind = 0, 0, [], ""
+    for option in mount.get("options", ()):
+        plain = option.removeprefix("r")
+        if option in _ATTRIBUTES:
+            attributes |= _ATTRIBUTES[option]
+        elif option in _PROPAGATION or (plain in _PROPAGATION and option != "ro"):
+            propagation = _PROPAGATION[option if option in _PROPAGATION else plain]
+        elif option in ("bind", "rbind"):
+            kind = option
+        elif option not in _DEFAULTS:
+            rest.append(option)
+    target = mount["destination"]
+    if kind:
+        if rest:
+            raise PlanError(f"bind mount on {target}: unknown option {rest[0]}")
+        recursive = "rec" if kind == "rbind" else ""
+        yield Record(Op.BIND, mount["source"], target, hex(attributes), recursive, propagation)
+    else:
+        source = mount.get("source", mount["type"])
+        yield Record(Op.MOUNT, mount["type"], source, target, hex(attributes), ",".join(rest))
+
+
+def _devices(linux: Spec) -> Iterator[Record]:
+    kinds = {"c": 0o020000, "u": 0o020000, "b": 0o060000, "p": 0o010000}
+    for device in linux.get("devices", ()):
+        mode = kinds[device["type"]] | device.get("fileMode", 0o666)
+        yield Record(Op.NODE, device["path"], f"{mode:o}", device.get("major", 0), device.get("minor", 0))
+    if any(row["type"] == "mount" for row in linux.get("namespaces", ())):
+        for link, target in (
+            ("pts/ptmx", "/dev/ptmx"),
+            ("/proc/self/fd", "/dev/fd"),
+            ("/proc/self/fd/0", "/dev/stdin"),
+            ("/proc/self/fd/1", "/dev/stdout"),
+            ("/proc/self/fd/2", "/dev/stderr"),
+        ):
+            yield Record(Op.SYMLINK, link, target)
+
+
+def _hidden(linux: Spec) -> Iterator[Record]:
+    for path in linux.get("readonlyPaths", ()):
+        yield Record(Op.READONLY, path)
+    for path in linux.get("maskedPaths", ()):
+        yield Record(Op.MASK, path)
+
+
+def _names(spec: Spec) -> Iterator[Record]:
+    if spec.get("hostname"):
+        yield Record(Op.HOSTNAME, spec["hostname"])
+    if spec.get("domainname"):
+        yield Record(Op.DOMAINNAME, spec["domainname"])
+    for key, value in spec.get("linux", {}).get("sysctl", {}).items():
+        parts = key.split(".")
+        if not all(parts) or "/" in key or ".." in parts:
+            raise PlanError(f"no name of a kernel parameter: {key}")
+        yield Record(Op.SYSCTL, "/".join(parts), value)
+
+
+def _user(user: Spec) -> Iterator[Record]:
+    umask = f"{user['umask']:o}" if "umask" in user else ""
+    yield Record(Op.IDS, user["uid"], user["gid"], umask)
+    for gid in user.get("additionalGids", ()):
+        yield Record(Op.GROUP, gid)
+
+
+def _capabilities(sets: Spec | None) -> Iterator[Record]:
+    if sets is None:
+        return
+    order = ("bounding", "permitted", "effective", "inheritable", "ambient")
+    yield Record(Op.CAPABILITIES, *(f"{capabilities.mask(sets.get(name, ())):x}" for name in order))

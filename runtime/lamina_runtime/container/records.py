@@ -1,0 +1,89 @@
+"""The binary form of a plan: native/launch/plan.h is its specification."""
+
+import struct
+from collections.abc import Iterable
+from enum import IntEnum
+
+MAGIC = b"LAMPLAN1"
+ARGUMENTS = 8
+
+Argument = str | bytes | int
+
+
+class Op(IntEnum):
+    """What a record says; the numbers are enum lam_op's."""
+
+    DIRECTORY = 1
+    LOG = 2
+    TERMINAL = 3
+    STDIN = 4
+    UIDMAP = 5
+    GIDMAP = 6
+    MAPPER = 7
+    DRIVER = 8
+    NETWORK = 9
+    CGROUP = 10
+    NAMESPACES = 20
+    JOIN = 21
+    ROOT = 22
+    MOUNT = 40
+    BIND = 41
+    NODE = 42
+    SYMLINK = 43
+    MASK = 44
+    READONLY = 45
+    HOSTNAME = 60
+    DOMAINNAME = 61
+    SYSCTL = 62
+    RLIMIT = 63
+    OOM_SCORE = 64
+    CWD = 65
+    IDS = 66
+    GROUP = 67
+    CAPABILITIES = 68
+    NO_NEW_PRIVS = 69
+    SECCOMP = 70
+    REAP = 71
+    ENV = 72
+    ARG = 73
+    STDIO = 74
+
+
+class Record:
+    """One record: an op and its arguments, as the launcher will read them."""
+
+    __slots__ = ("arguments", "op")
+
+    def __init__(self, op: Op, *arguments: Argument) -> None:
+        """Take text, bytes or numbers; only bytes of a filter may hold a NUL."""
+        if len(arguments) > ARGUMENTS:
+            raise ValueError(f"{op.name}: {len(arguments)} arguments")
+        self.op = op
+        self.arguments = tuple(_bytes(op, argument) for argument in arguments)
+
+    def __repr__(self) -> str:
+        return f"{self.op.name}{self.arguments}"
+
+    def __hash__(self) -> int:
+        return hash((self.op, self.arguments))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Record) and (self.op, self.arguments) == (other.op, other.arguments)
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        parts = [struct.pack("=HH", self.op, len(self.arguments))]
+        parts += [struct.pack("=I", len(argument)) + argument + b"\0" for argument in self.arguments]
+        return b"".join(parts)
+
+
+def _bytes(op: Op, argument: Argument) -> bytes:
+    raw = argument if isinstance(argument, bytes) else str(argument).encode("utf-8", "surrogateescape")
+    if b"\0" in raw and op is not Op.SECCOMP:
+        raise ValueError(f"{op.name}: a NUL in {argument!r}")
+    return raw
+
+
+def encode(records: Iterable[Record]) -> bytes:
+    """Return a plan's bytes."""
+    return MAGIC + b"".join(record.encode() for record in records)
