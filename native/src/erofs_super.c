@@ -144,7 +144,9 @@ static int check_features(const uint8_t *super, const char **why)
 {
 	uint32_t incompat = le32_at(super + 80);
 
-	if (incompat & (INCOMPAT_COMPRESSION_CONFIG | INCOMPAT_TAIL_PACKING))
+	/* LZ4 needs no configuration: it shows by the distance that it may look back. */
+	if (incompat & (INCOMPAT_COMPRESSION_CONFIG | INCOMPAT_TAIL_PACKING) ||
+	    (incompat & INCOMPAT_PADDING && le16_at(super + 84)))
 		return refuse(why, "is compressed, which is not supported");
 	if (incompat & ~KNOWN_FEATURES)
 		return refuse(why, "uses features of EROFS that are not supported");

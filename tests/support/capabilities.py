@@ -99,6 +99,11 @@ def _tool(name: str) -> Callable[[], str | None]:
     return lambda: probe("root") or (None if shutil.which(name) else f"{name} is not installed")
 
 
+def _kernel_erofs() -> str | None:
+    known = Path("/proc/filesystems").read_text().split()
+    return _tool("mkfs.erofs")() or (None if "erofs" in known else "the kernel has no EROFS")
+
+
 def driver() -> Path | None:
     """Return the path of the driver's command: beside this Python, else in PATH."""
     beside = Path(sys.executable).parent / DRIVER
@@ -123,6 +128,8 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "ext4": _tool("mkfs.ext4"),
     "xfs": _tool("mkfs.xfs"),
     "btrfs": _tool("mkfs.btrfs"),
+    "mkfs.erofs": lambda: None if shutil.which("mkfs.erofs") else "mkfs.erofs is not installed",
+    "erofs": _kernel_erofs,
     "driver": _driver,
     "fuse_overlayfs": lambda: None if shutil.which("fuse-overlayfs") else "fuse-overlayfs is not installed",
 }
