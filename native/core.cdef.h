@@ -224,7 +224,7 @@ ssize_t lam_why(struct lam_core *core, uint64_t nodeid, char *buf, size_t size);
 /* ---- server.h ---- */
 struct lam_server;
 
-enum lam_tristate { LAM_AUTO, LAM_OFF, LAM_ON };
+enum lam_tristate { LAM_AUTO, LAM_OFF, LAM_ON, LAM_UPPER };
 
 struct lam_server_config {
 	int fuse_fd;

@@ -99,6 +99,7 @@ class _Lib:
     LAM_CREATE_MOST_FREE: int
     LAM_CREATE_PATH_PRESERVING: int
     LAM_AUTO: int
+    LAM_UPPER: int
     LAM_OFF: int
     LAM_ON: int
     LAM_EVENT_UNMOUNTED: int

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lamina_native.core import Core
 
 TRISTATE = {"auto": lib.LAM_AUTO, "off": lib.LAM_OFF, "on": lib.LAM_ON}
+PASSTHROUGH = TRISTATE | {"upper": lib.LAM_UPPER}
 
 UNMOUNTED: int = lib.LAM_EVENT_UNMOUNTED
 SIGNAL: int = lib.LAM_EVENT_SIGNAL
@@ -45,7 +46,7 @@ class Server:
     ) -> None:
         config = ffi.new("struct lam_server_config *")
         config.fuse_fd = fuse_fd
-        config.passthrough = TRISTATE[passthrough]
+        config.passthrough = PASSTHROUGH[passthrough]
         config.stateless = TRISTATE[stateless]
         config.writeback = TRISTATE[writeback]
         config.max_write = max_write

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <lamina/core.h>
 #include <lamina/fuse_abi.h>
 
 #include "backing.h"
@@ -195,10 +196,12 @@ static int open_without_fsetid(int fuse_fd, struct fuse_backing_map *map)
 }
 
 /* What the kernel says to a first passthrough open; 0 with the id, or cached if the file does not lend itself. */
-static int register_file(struct lam_backing *b, int fd, int32_t *id)
+static int register_file(struct lam_backing *b, const struct lam_data *data, int32_t *id)
 {
-	struct fuse_backing_map map = { .fd = fd };
-	int rc = open_without_fsetid(b->fuse_fd, &map);
+	struct fuse_backing_map map = { .fd = data->fd };
+	bool lower = data->flags & LAM_DATA_IMMUTABLE; /* nobody writes through this one */
+	int rc = lower ? ioctl(b->fuse_fd, FUSE_DEV_IOC_BACKING_OPEN, &map)
+		       : open_without_fsetid(b->fuse_fd, &map);
 
 	*id = rc > 0 ? rc : 0;
 	if (rc < 0 && (errno == EPERM || errno == ENOTTY || errno == EOPNOTSUPP))
@@ -206,12 +209,13 @@ static int register_file(struct lam_backing *b, int fd, int32_t *id)
 	return 0; /* else e.g. ELOOP: the layer is itself a stacked file system */
 }
 
-static int first_open(struct lam_backing *b, uint64_t nodeid, int fd, const struct stat *st, bool suitable)
+static int first_open(struct lam_backing *b, uint64_t nodeid, const struct lam_data *data,
+		      const struct stat *st, bool suitable)
 {
 	struct inode *inode = *find(b, nodeid);
 	int32_t id = 0;
 
-	if (suitable && register_file(b, fd, &id))
+	if (suitable && register_file(b, data, &id))
 		return -EPERM;
 	if (!inode)
 		inode = insert(b, nodeid);
@@ -240,20 +244,21 @@ static int next_open(struct lam_backing *b, struct inode *inode, const struct st
 	return -ESTALE;
 }
 
-int lam_backing_open(struct lam_backing *b, uint64_t nodeid, int fd, bool suitable, struct fuse_open_out *out)
+int lam_backing_open(struct lam_backing *b, uint64_t nodeid, const struct lam_data *data, bool suitable,
+		     struct fuse_open_out *out)
 {
 	struct inode *inode;
 	struct stat st = { .st_ino = 0 };
 	int err;
 
-	if (fd >= 0 && fstat(fd, &st) < 0)
+	if (data->fd >= 0 && fstat(data->fd, &st) < 0)
 		return -errno;
 	pthread_mutex_lock(&b->lock);
 	inode = *find(b, nodeid);
 	if (inode && inode->nopen)
 		err = next_open(b, inode, &st);
 	else
-		err = first_open(b, nodeid, fd, &st, suitable);
+		err = first_open(b, nodeid, data, &st, suitable);
 	if (!err) {
 		out->backing_id = (*find(b, nodeid))->id;
 		out->open_flags = out->backing_id ? FOPEN_PASSTHROUGH : FOPEN_KEEP_CACHE;

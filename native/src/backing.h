@@ -15,7 +15,7 @@
  * Setuid.  Such files are not passed through: with HANDLE_KILLPRIV_V2 it is the server's part to
  * clear the bits when somebody writes who may not keep them, and it does not see these writes.
  * A file that becomes setuid while it is open for writing remains passed through; so the kernel
- * is given the backing file with credentials that lack CAP_FSETID, clears the bits itself, for
+ * is given such a file (an upper one) with credentials that lack CAP_FSETID, clears the bits itself, for
  * every writer, and is told not to cache the mode of such a file (lam_attr_timeout()).
  *
  * Here are only numbers: nodeids as the kernel knows them, device and inode of real files,
@@ -34,6 +34,7 @@
 
 struct lam_backing;
 struct fuse_open_out;
+struct lam_data;
 
 static inline uint64_t lam_backing_real(uint64_t nodeid)
 {
@@ -48,14 +49,14 @@ uint64_t lam_backing_visible(struct lam_backing *backing, uint64_t nodeid);
 void lam_backing_forget(struct lam_backing *backing, uint64_t nodeid, uint64_t nlookup);
 
 /*
- * lam_backing_open() - register an open of 'nodeid' (the kernel's) whose data are in 'fd'
+ * lam_backing_open() - register an open of 'nodeid' (the kernel's) whose contents 'data' lends
  *
  * 'suitable' false asks for the page cache (setuid files: writes past the server would not
- * clear the bit), as does what has no descriptor (-1: it lies on an image).  Sets 'out->open_flags' and 'out->backing_id'; 0 must be paired with
- * lam_backing_close().  -ESTALE: the caller must look up again; -EPERM: the kernel refuses
- * passthrough for this mount.
+ * clear the bit; what lies on an image and has no descriptor).  Sets 'out->open_flags' and
+ * 'out->backing_id'; 0 must be paired with lam_backing_close().  -ESTALE: the caller must look up
+ * again; -EPERM: the kernel refuses passthrough for this mount.
  */
-int lam_backing_open(struct lam_backing *backing, uint64_t nodeid, int fd, bool suitable,
+int lam_backing_open(struct lam_backing *backing, uint64_t nodeid, const struct lam_data *data, bool suitable,
 		     struct fuse_open_out *out);
 void lam_backing_close(struct lam_backing *backing, uint64_t nodeid);
 

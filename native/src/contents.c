@@ -11,6 +11,7 @@
 #include <lamina/layer.h>
 
 #define COPY_BUFFER 65536
+#define SMALLEST_PAGE 4096
 
 static int extent(const struct lam_contents *from, uint64_t offset, uint64_t want, struct lam_extent *out)
 {
@@ -37,7 +38,7 @@ static ssize_t pread_full(int fd, unsigned char *buf, size_t size, uint64_t offs
 
 /*
  * A short NOWAIT read is either the end of the file or the end of what is in memory; a second
- * one tells which.
+ * one tells which, unless the first ended within a page: memory has whole ones.
  */
 static ssize_t pread_cached(int fd, unsigned char *buf, size_t size, uint64_t offset)
 {
@@ -51,9 +52,9 @@ static ssize_t pread_cached(int fd, unsigned char *buf, size_t size, uint64_t of
 			return pread_full(fd, buf, size, offset); /* no such promise on this file system */
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR ? -LAM_EAGAIN : -errno;
-		if (n == 0)
-			break;
 		got += (size_t)n;
+		if (n == 0 || (offset + got) % SMALLEST_PAGE)
+			break;
 	}
 	return (ssize_t)got;
 }

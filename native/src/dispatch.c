@@ -62,12 +62,12 @@ static const struct lam_op ops[FUSE_OPCODES] = {
 	[FUSE_RENAME2] = { "rename2", lam_op_rename2, sizeof(struct fuse_rename2_in), SLOW },
 	[FUSE_LSEEK] = { "lseek", lam_op_lseek, sizeof(struct fuse_lseek_in), 0 },
 	[FUSE_COPY_FILE_RANGE] = { "copy_file_range", lam_op_copy_file_range,
-				   sizeof(struct fuse_copy_file_range_in), POOL },
+				   sizeof(struct fuse_copy_file_range_in), 0 },
 	[FUSE_SYNCFS] = { "syncfs", lam_op_syncfs, 0, POOL },
 	[FUSE_TMPFILE] = { "tmpfile", lam_op_tmpfile, sizeof(struct fuse_create_in), 0 },
 	[FUSE_STATX] = { "statx", lam_op_statx, sizeof(struct fuse_statx_in), 0 },
 	[FUSE_COPY_FILE_RANGE_64] = { "copy_file_range_64", lam_op_copy_file_range_64,
-				      sizeof(struct fuse_copy_file_range_in), POOL },
+				      sizeof(struct fuse_copy_file_range_in), 0 },
 };
 
 const struct lam_op *lam_op(uint32_t opcode)

@@ -4,7 +4,8 @@
  *
  * Theory.  The kernel offers flags, the reply takes some.  Taken wherever offered: what saves
  * requests or copies.  Chosen by probing: passthrough (needs CAP_SYS_ADMIN in the initial user
- * namespace, and excludes the writeback cache), else stateless opens.  Never taken: locks (they
+ * namespace, and excludes the writeback cache) where it is asked for or the mount is read-only,
+ * else stateless opens.  Never taken: locks (they
  * stay the kernel's, no other host sees the mount), AUTO_INVAL_DATA (the core is the only
  * writer), READDIRPLUS_AUTO (plus is always better here), EXPORT_SUPPORT (forgotten nodes
  * cannot be found by number).
@@ -55,7 +56,8 @@ static bool wants_passthrough(const struct lam_server *srv, uint64_t offered)
 
 	if (config->passthrough == LAM_OFF || config->writeback == LAM_ON || forwards_handles(srv))
 		return false;
-	if (config->passthrough == LAM_AUTO && config->stateless == LAM_ON)
+	if (config->passthrough == LAM_AUTO && config->stateless != LAM_OFF &&
+	    (config->stateless == LAM_ON || !lam_core_readonly(srv->core)))
 		return false;
 	return (offered & FUSE_PASSTHROUGH) && may_register_files();
 }

@@ -6,11 +6,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backing.h"
 #include "ops.h"
 
+#define COPY_SMALL (64 << 10)	   /* bytes that are copied sooner than a thread is woken */
 #define COPY_REPLY_MAX 0x7ffff000u /* what fits a struct fuse_write_out, a page's multiple */
 
 int lam_op_read(struct lam_req *req)
@@ -92,10 +94,30 @@ int lam_op_lseek(struct lam_req *req)
 	return 0;
 }
 
+/* A copy on the hot thread keeps all others waiting: a small one, or of a file that is small. */
+static bool is_small(struct lam_req *req)
+{
+	const struct fuse_copy_file_range_in *in = req->in;
+	struct lam_data data;
+	struct stat st;
+	bool small;
+
+	if (in->len <= COPY_SMALL)
+		return true;
+	if (lam_data_get(req->core, &req->caller, req->nodeid, in->fh_in, LAM_FOR_READ, &data))
+		return false;
+	small = data.fd >= 0 && fstat(data.fd, &st) == 0 && st.st_size <= COPY_SMALL;
+	lam_data_put(req->core, &data);
+	return small;
+}
+
 static ssize_t copy_range(struct lam_req *req, uint64_t max)
 {
 	const struct fuse_copy_file_range_in *in = req->in;
 	size_t length = in->len < max ? in->len : max;
+
+	if (!req->worker->may_block && !is_small(req))
+		return -LAM_EAGAIN;
 
 	return lam_copy_file_range(req->core, &req->caller, req->nodeid, in->fh_in, in->off_in,
 				   lam_backing_real(in->nodeid_out), in->fh_out, in->off_out, length);

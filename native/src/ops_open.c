@@ -38,9 +38,37 @@ static uint32_t core_flags(const struct lam_req *req, uint32_t flags)
 	return flags;
 }
 
+/* What is written to a setuid file past the server would leave the bit. */
+static int is_setid(struct lam_req *req, uint64_t nodeid, bool *setid)
+{
+	struct lam_attr attr;
+	int err = lam_getattr(req->core, lam_backing_real(nodeid), 0, &attr);
+
+	*setid = !err && (attr.mode & (S_ISUID | S_ISGID));
+	return err;
+}
+
+static int settle_data(struct lam_req *req, uint64_t nodeid, const struct lam_data *data,
+		       struct fuse_open_out *out)
+{
+	struct lam_server *srv = req->srv;
+	bool lower = data->flags & LAM_DATA_IMMUTABLE, setid = false, suitable;
+	int err = 0;
+
+	if (!lower)
+		err = is_setid(req, nodeid, &setid);
+	/* Readers of a lower file have to see what is written after its copy-up. */
+	suitable = data->fd >= 0 && (lower ? srv->passthrough_lower : !setid);
+	if (!err)
+		err = lam_backing_open(srv->backing, nodeid, data, suitable, out);
+	/* Pages from before a time in passthrough may be out of date. */
+	if (!err && !lower)
+		out->open_flags &= ~(uint32_t)FOPEN_KEEP_CACHE;
+	return err;
+}
+
 /* How the kernel is to use the handle; on failure the handle is gone. */
-static int settle(struct lam_req *req, uint64_t nodeid, uint32_t flags, uint32_t mode,
-		  struct fuse_open_out *out)
+static int settle(struct lam_req *req, uint64_t nodeid, uint32_t flags, struct fuse_open_out *out)
 {
 	uint32_t purpose = (flags & O_ACCMODE) == O_RDONLY ? LAM_FOR_READ : LAM_FOR_WRITE;
 	struct lam_server *srv = req->srv;
@@ -52,15 +80,7 @@ static int settle(struct lam_req *req, uint64_t nodeid, uint32_t flags, uint32_t
 		return 0;
 	err = lam_data_get(req->core, &req->caller, lam_backing_real(nodeid), out->fh, purpose, &data);
 	if (!err) {
-		/* Readers of a lower file have to see what is written after its copy-up. */
-		bool lower = data.flags & LAM_DATA_IMMUTABLE;
-		bool suitable = data.fd >= 0 && !(mode & (S_ISUID | S_ISGID)) &&
-				(!lower || srv->passthrough_lower);
-
-		err = lam_backing_open(srv->backing, nodeid, data.fd, suitable, out);
-		/* Pages from before a time in passthrough may be out of date. */
-		if (!err && !lower)
-			out->open_flags &= ~(uint32_t)FOPEN_KEEP_CACHE;
+		err = settle_data(req, nodeid, &data, out);
 		lam_data_put(req->core, &data);
 	}
 	if (err == -EPERM) {
@@ -95,7 +115,6 @@ int lam_op_open(struct lam_req *req)
 	const struct fuse_open_in *in = req->in;
 	uint32_t flags = core_flags(req, in->flags);
 	struct fuse_open_out out = { .fh = 0 };
-	struct lam_attr attr = { .mode = 0 };
 	int err;
 
 	if (req->srv->session.stateless)
@@ -105,13 +124,11 @@ int lam_op_open(struct lam_req *req)
 		return err;
 	if ((flags & O_TRUNC) && (in->open_flags & FUSE_OPEN_KILL_SUIDGID))
 		err = kill_suidgid(req, out.fh);
-	if (!err && atomic_load(&req->srv->passthrough))
-		err = lam_getattr(req->core, req->nodeid, out.fh, &attr);
 	if (err) {
 		lam_release(req->core, out.fh);
 		return err;
 	}
-	err = settle(req, req->head->nodeid, flags, attr.mode, &out);
+	err = settle(req, req->head->nodeid, flags, &out);
 	if (err)
 		return err;
 	lam_slow_own_handle(req->srv->slow, out.fh);
@@ -136,7 +153,7 @@ static int reply_created(struct lam_req *req, const struct lam_entry *entry, uin
 
 	lam_fill_entry(req->srv, entry, &out.entry);
 	if (fh)
-		err = settle(req, out.entry.nodeid, flags, entry->attr.mode, &out.open);
+		err = settle(req, out.entry.nodeid, flags, &out.open);
 	else if (is_direct(req, flags, entry->attr.mode))
 		out.open = (struct fuse_open_out){ .fh = LAM_DIRECT_FH, .open_flags = FOPEN_DIRECT_IO };
 	if (!err && lam_reply(req, &out, sizeof(out)))

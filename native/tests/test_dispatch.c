@@ -50,6 +50,59 @@ static void negotiates(void)
 	kernel_close(&k);
 }
 
+static const struct fuse_open_out *create_open(struct kernel *k, const char *name, uint32_t flags,
+					       uint32_t mode, uint64_t *nodeid)
+{
+	struct {
+		struct fuse_create_in in;
+		char name[16];
+	} body = { .in = { .flags = flags | O_CREAT, .mode = S_IFREG | mode } };
+	const struct fuse_entry_out *entry;
+
+	snprintf(body.name, sizeof(body.name), "%s", name);
+	EXPECT(kernel_call(k, FUSE_CREATE, FUSE_ROOT_ID, &body, sizeof(body.in) + strlen(name) + 1) ==
+	       sizeof(*entry) + sizeof(struct fuse_open_out));
+	entry = kernel_data(k);
+	*nodeid = entry->nodeid;
+	return (const void *)(entry + 1);
+}
+
+/* What is created for writing only goes past the page cache, where opens are stateless. */
+static void creates_for_direct_writes(void)
+{
+	struct lam_server_config config = { .stateless = LAM_ON, .passthrough = LAM_OFF };
+	struct fuse_init_in in = {
+		.major = 7, .minor = 45, .max_readahead = 131072, .flags = 0xffffffff, .flags2 = 0xffffffff
+	};
+	struct {
+		struct fuse_write_in in;
+		char data[4];
+	} write = { .in = { .size = 4 }, .data = "data" };
+	const struct fuse_open_out *open;
+	uint64_t nodeid;
+	struct kernel k;
+
+	kernel_open(&k, &config, 0);
+	EXPECT(kernel_call(&k, FUSE_INIT, 0, &in, sizeof(in)) == sizeof(struct fuse_init_out));
+	open = create_open(&k, "both", O_RDWR, 0600, &nodeid);
+	EXPECT(open->fh == 0 && open->open_flags == FOPEN_KEEP_CACHE);
+	open = create_open(&k, "setid", O_WRONLY, 04755, &nodeid);
+	EXPECT(open->fh == 0 && open->open_flags == FOPEN_KEEP_CACHE);
+	open = create_open(&k, "direct", O_WRONLY, 0600, &nodeid);
+	EXPECT(open->fh != 0 && open->open_flags == FOPEN_DIRECT_IO);
+	write.in.fh = open->fh;
+	EXPECT(kernel_call(&k, FUSE_WRITE, nodeid, &write, sizeof(write)) == sizeof(struct fuse_write_out));
+	EXPECT(((const struct fuse_write_out *)kernel_data(&k))->size == 4);
+	kernel_close(&k);
+
+	in.minor = 44; /* such a kernel leaves pages behind that were read meanwhile */
+	kernel_open(&k, &config, 0);
+	EXPECT(kernel_call(&k, FUSE_INIT, 0, &in, sizeof(in)) == sizeof(struct fuse_init_out));
+	open = create_open(&k, "direct", O_WRONLY, 0600, &nodeid);
+	EXPECT(open->fh == 0 && open->open_flags == FOPEN_KEEP_CACHE);
+	kernel_close(&k);
+}
+
 static void refuses_malformed(struct kernel *k)
 {
 	struct fuse_in_header head = { .len = sizeof(head), .opcode = FUSE_GETATTR, .unique = 1000 };
@@ -219,6 +272,7 @@ int main(void)
 	parses_forward();
 	before_init();
 	negotiates();
+	creates_for_direct_writes();
 	kernel_open(&k, &config, 1);
 	refuses_malformed(&k);
 	refuses_lies_about_sizes(&k);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -113,6 +114,38 @@ def test_control_requests_answer_where_a_file_is(place: Place, engine: str) -> N
         assert why.splitlines() == ["lower 1 /two"]
         assert b'"nodes"' in os.getxattr(place.merged, "user.lamina.stats")
         assert not [name for name in os.listxattr(place.merged / "two") if name.startswith("user.lamina.")]
+    finally:
+        place.unmount()
+
+
+def counted(at: Path) -> dict[int, int]:
+    """Return the requests of a mount by opcode."""
+    numbers = json.loads(os.getxattr(at, "user.lamina.stats"))["server"]["by_opcode"]
+    return {int(opcode): count for opcode, count in numbers.items()}
+
+
+def platform_is_at_least(*version: int) -> bool:
+    numbers = re.findall(r"\d+", os.uname().release)
+    return tuple(map(int, numbers[: len(version)])) >= version
+
+
+@pytest.mark.fuse
+@pytest.mark.root
+def test_a_created_file_costs_four_requests(place: Place) -> None:
+    lookup, getattr_, write, release, getxattr, create = 1, 3, 16, 18, 22, 35
+    files = 50
+    assert place.run("-o", place.stack, str(place.merged)).returncode == 0
+    try:
+        before = counted(place.merged)
+        for number in range(files):
+            (place.merged / f"new{number}").write_bytes(b"x" * 100)
+        after = counted(place.merged)
+        grown = {opcode: after.get(opcode, 0) - before.get(opcode, 0) for opcode in after}
+        assert [grown.get(opcode, 0) for opcode in (create, write, release)] == [files, files, 0]
+        if platform_is_at_least(6, 18):  # older kernels ask for security.capability before the first write
+            assert grown.get(getxattr, 0) <= 2  # our own question
+        assert abs(grown[lookup] - files) <= 1
+        assert abs(grown[getattr_] - files) <= 2
     finally:
         place.unmount()
 

@@ -48,6 +48,26 @@ def shared_maps_and_calls_see_each_other(top: Path) -> None:
             eq(view[2 * PAGE], 200 + step, f"load after write {step}")
 
 
+@CASES.case(everywhere=True)
+def maps_and_readers_see_what_the_creator_writes(top: Path) -> None:
+    with opened(top / "f", os.O_WRONLY | os.O_CREAT | os.O_EXCL) as out, opened(top / "f", os.O_RDWR) as fd:
+        os.write(out, pattern(PAGE + 100))
+        eq(os.pread(fd, 2 * PAGE, 0), pattern(PAGE + 100))
+        with mmap.mmap(fd, 0) as view:
+            for step in range(20):
+                view[7] = step  # dirty when the writer comes
+                os.pwrite(out, bytes([100 + step]), PAGE + step)
+                os.write(out, b"tail")
+                eq((view[7], view[PAGE + step]), (step, 100 + step), f"load after write {step}")
+                eq(os.pread(fd, 4, PAGE + 100 + 4 * step), b"tail", f"read after write {step}")
+            os.pwrite(out, b"over", 5)
+            eq(view[5:9], b"over")
+    expected = bytearray(pattern(PAGE + 100))
+    expected[5:9] = b"over"
+    expected[PAGE : PAGE + 20] = bytes(range(100, 120))
+    eq(read(top / "f"), bytes(expected) + b"tail" * 20)
+
+
 @CASES.case({"f": bytes(PAGE)})
 def shared_maps_of_two_processes_agree(top: Path) -> None:
     with opened(top / "f", os.O_RDWR) as fd, mmap.mmap(fd, 0) as view:

@@ -227,6 +227,16 @@ def file_capabilities_are_lost_on_write(top: Path) -> None:
         assert "security.capability" not in os.listxattr(top / "f")
 
 
+@CASES.case(needs=["caps"], everywhere=True)
+def file_capabilities_are_lost_on_write_by_who_created(top: Path) -> None:
+    with opened(top / "f", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755) as fd:
+        os.write(fd, b"first")
+        os.setxattr(top / "f", "security.capability", CAPABILITY)
+        os.write(fd, b" then")
+        assert "security.capability" not in os.listxattr(top / "f")
+    eq((top / "f").read_bytes(), b"first then")
+
+
 @CASES.case({"f": tree.file("x", mode=0o755, xattrs={"security.capability": CAPABILITY})}, needs=["caps"])
 def file_capabilities_survive_chmod_and_utime(top: Path) -> None:
     os.chmod(top / "f", 0o750)

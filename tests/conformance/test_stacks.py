@@ -19,7 +19,7 @@ from tests.support.realms import Realm
 from tests.support.targets import TARGETS, Mounted, Target, mounted
 from tests.support.tree import Layers
 
-OURS = ("lamina-native", "lamina-stateless", "lamina-pyfuse3", "lamina-userns", "lamina-fusermount")
+OURS = ("lamina-native", "lamina-passthrough", "lamina-pyfuse3", "lamina-userns", "lamina-fusermount")
 ALL = ("kernel-overlay", "kernel-userns", *OURS)
 ROOT = ("kernel-overlay", "lamina-native", "lamina-pyfuse3")
 

@@ -164,7 +164,7 @@ DRIVERS: dict[str, Driver] = {
     "lamina-old-calls": FuseDriver(
         "lamina-old-calls", (sys.executable, "-m", "tests.differential.oldcalls", *_lamina())
     ),
-    "lamina-stateless": FuseDriver("lamina-stateless", _lamina(), "passthrough=off"),
+    "lamina-passthrough": FuseDriver("lamina-passthrough", _lamina(), "passthrough=upper"),
     "lamina-pyfuse3": FuseDriver("lamina-pyfuse3", _lamina(), "engine=pyfuse3"),
     "fuse-overlayfs": FuseDriver("fuse-overlayfs", ("fuse-overlayfs",), options="redirect_dir=off"),
 }

@@ -49,7 +49,7 @@ TARGETS = {
         Target("kernel-overlay", "overlay", "root", _KERNEL, ("overlayfs",)),
         Target("kernel-userns", "overlay", "userns", ("userxattr",), ("overlayfs_userns",)),
         Target("lamina-native", "lamina", "root", (), ("fuse",)),
-        Target("lamina-stateless", "lamina", "root", ("passthrough=off",), ("fuse",)),
+        Target("lamina-passthrough", "lamina", "root", ("passthrough=upper",), ("fuse",)),
         Target("lamina-forward", "lamina", "root", ("forward=all",), ("fuse",)),
         Target("lamina-pyfuse3", "lamina", "root", ("engine=pyfuse3",), ("fuse",)),
         Target("lamina-userns", "lamina", "userns", (), ("fuse",)),

@@ -300,7 +300,7 @@ TABLE: dict[str, Callable[[Draft, str, str | None], None]] = {
     "nowriteback": _constant("writeback", "off"),
     "create_policy": _choice("create_policy", "top", "most-free", "path-preserving"),
     "engine": _choice("engine", "native", "pyfuse3"),
-    "passthrough": _choice("passthrough", "auto", "on", "off"),
+    "passthrough": _choice("passthrough", "auto", "on", "upper", "off"),
     "open": _choice("open", "auto", "stateless", "handles"),
     "follow": _choice("follow", "auto", "on", "off"),
     "forward": _store("forward", lambda name, value: values.text(name, value).replace(":", ",")),

@@ -23,14 +23,17 @@
 
 struct lam_server;
 
-enum lam_tristate { LAM_AUTO, LAM_OFF, LAM_ON };
+/* LAM_UPPER is for passthrough alone. */
+enum lam_tristate { LAM_AUTO, LAM_OFF, LAM_ON, LAM_UPPER };
 
 struct lam_server_config {
 	int fuse_fd; /* borrowed: an open /dev/fuse that is mounted */
 	/*
 	 * enum lam_tristate: the kernel reads and writes real files itself; needs CAP_SYS_ADMIN in
-	 * the initial namespace.  Auto: files whose data no copy-up can move.  On: lower files of a
-	 * writable mount too; a descriptor opened before the copy-up then keeps the old contents.
+	 * the initial namespace, and that the server hears of each open.  Upper: files whose data no
+	 * copy-up can move.  On: lower files of a writable mount too; a descriptor opened before the
+	 * copy-up then keeps the old contents.  Auto: where nothing can be copied up, or opens are
+	 * heard of anyway; else stateless opens save more.
 	 */
 	uint32_t passthrough;
 	uint32_t stateless;    /* enum lam_tristate: ENOSYS on OPEN; auto: where passthrough is not had */
