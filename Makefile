@@ -10,8 +10,11 @@ TEST_PACKAGES := podman buildah skopeo runc crun fuse-overlayfs fio attr acl xfs
 	clang clang-format libclang-rt-14-dev mmdebstrap busybox-static strace uidmap \
 	umoci docker-registry erofs-utils
 
+BENCH_PACKAGES := fuse-overlayfs mmdebstrap e2fsprogs xfsprogs git strace
+
 PACKAGED := pyproject.toml setup.py MANIFEST.in native/build.py native/launcher.py native/core.cdef.h
-SOURCES := $(PACKAGED) $(shell find native/include native/src native/launch native/lamina_native unionfs runtime -type f \
+SOURCES := $(PACKAGED) $(shell find native/include native/src native/launch native/lamina_native unionfs runtime \
+	benchmarks -type f \
 	! -name '*.pyc' ! -path '*.egg-info*' 2>/dev/null)
 
 .PHONY: setup demo test test-python native-check check format bench clean help
@@ -54,17 +57,19 @@ check: setup native-check  ## linters, types, layering, formatting, sanitizers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	clang-format --dry-run -Werror native/include/lamina/*.h native/src/*.[ch] native/launch/*.[ch] $(wildcard native/tests/*.[ch])
+	clang-format --dry-run -Werror native/include/lamina/*.h native/src/*.[ch] native/launch/*.[ch] $(wildcard native/tests/*.[ch]) \
+		benchmarks/*/*.c
 
 format:  ## rewrite the sources as check wants them
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	clang-format -i native/include/lamina/*.h native/src/*.[ch] native/launch/*.[ch] $(wildcard native/tests/*.[ch])
+	clang-format -i native/include/lamina/*.h native/src/*.[ch] native/launch/*.[ch] $(wildcard native/tests/*.[ch]) \
+		benchmarks/*/*.c
 
-bench: setup  ## measure against kernel overlayfs and fuse-overlayfs
-	.ci/packages fuse-overlayfs fio
-	$(BIN)/python -m benchmarks
+bench: setup  ## measure beside kernel overlayfs and fuse-overlayfs; BENCH=--quick and other words
+	.ci/packages $(BENCH_PACKAGES)
+	$(BIN)/python -m lamina_benchmarks $(BENCH)
 
 clean:  ## remove what was built; .venv too
-	rm -rf build dist $(VENV) native/build unionfs/*.egg-info native/*.egg-info runtime/*.egg-info *.egg-info \
+	rm -rf build dist $(VENV) native/build unionfs/*.egg-info native/*.egg-info runtime/*.egg-info benchmarks/*.egg-info *.egg-info \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -18,10 +18,11 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { BUFFER = 128 * 1024, PAGE = 4096, DEEPEST = 64, NAME_SIZE = 64 };
+enum { BUFFER = 128 * 1024, PAGE = 4096, DEEPEST = 64, NAME_SIZE = 64, PATH_SIZE = 512, MOST_CLIENTS = 64 };
 
 static char buffer[BUFFER];
 static uint64_t count;
@@ -99,7 +100,8 @@ static void walk(int fd, int contents, int depth)
 			err(1, "lstat %s", entry->d_name);
 		count++;
 		if (S_ISDIR(st.st_mode)) {
-			int child = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			int child = openat(fd, entry->d_name,
+					   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 			if (child < 0)
 				err(1, "open %s", entry->d_name);
@@ -119,6 +121,18 @@ static void do_walk(char **argv)
 static void do_read(char **argv)
 {
 	walk(open_dir(argv[0]), 1, 0);
+}
+
+/* DIR: the names alone */
+static void do_list(char **argv)
+{
+	DIR *dir = fdopendir(open_dir(argv[0]));
+
+	if (!dir)
+		err(1, "%s", argv[0]);
+	while (readdir(dir))
+		count++;
+	closedir(dir);
 }
 
 /* ---- many files in one directory, named f00000 and so on ---- */
@@ -269,19 +283,88 @@ static void do_run(char **argv)
 	count = 1;
 }
 
+static void do_parallel(char **argv);
+
+/* PATH NAME: print an extended attribute before the numbers */
+static void do_getxattr(char **argv)
+{
+	ssize_t got = getxattr(argv[0], argv[1], buffer, sizeof(buffer));
+
+	if (got < 0)
+		err(1, "%s: %s", argv[0], argv[1]);
+	if (fwrite(buffer, 1, (size_t)got, stdout) != (size_t)got || putchar('\n') == EOF)
+		err(1, "stdout");
+	count = 1;
+}
+
 static const struct {
 	const char *name;
 	void (*run)(char **argv);
 	int least;
 } COMMANDS[] = {
-	{ "walk", do_walk, 1 },	      { "read", do_read, 1 },	    { "create", do_create, 3 },
-	{ "each", do_each, 3 },	      { "change", do_change, 1 },   { "seqread", do_seqread, 1 },
-	{ "seqwrite", do_seqwrite, 2 }, { "random", do_random, 2 }, { "run", do_run, 1 },
+	{ "walk", do_walk, 1 },		{ "read", do_read, 1 },		{ "create", do_create, 3 },
+	{ "each", do_each, 3 },		{ "change", do_change, 1 },	{ "seqread", do_seqread, 1 },
+	{ "seqwrite", do_seqwrite, 2 }, { "random", do_random, 2 },	{ "run", do_run, 1 },
+	{ "list", do_list, 1 },		{ "parallel", do_parallel, 4 }, { "getxattr", do_getxattr, 2 },
 };
+enum { COMMAND_COUNT = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
+
+/* ---- several clients at once ---- */
+
+static void parts(char **argv, long first, long step)
+{
+	char path[PATH_SIZE];
+	long last = number(argv[3]);
+
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		if (strcmp(argv[1], COMMANDS[i].name))
+			continue;
+		for (long part = first; part < last; part += step) {
+			char **words = argv + 3;
+
+			if ((size_t)snprintf(path, sizeof(path), "%s%ld", argv[2], part) >= sizeof(path))
+				errx(1, "%s: too long", argv[2]);
+			words[0] = path;
+			COMMANDS[i].run(words);
+		}
+		return;
+	}
+	errx(2, "unknown verb: %s", argv[1]);
+}
+
+/*
+ * CLIENTS VERB PREFIX PARTS ARGUMENTS: the verb on the directories PREFIX0, PREFIX1 and so on,
+ * dealt out to that many processes: the work is the same for any number of them
+ */
+static void do_parallel(char **argv)
+{
+	long clients = number(argv[0]);
+	int status;
+
+	if (clients < 1 || clients > MOST_CLIENTS)
+		errx(2, "clients: 1 to %d", MOST_CLIENTS);
+	for (long i = 0; i < clients; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			err(1, "fork");
+		if (pid == 0) {
+			parts(argv, i, clients);
+			_exit(0);
+		}
+	}
+	for (long i = 0; i < clients; i++) {
+		if (wait(&status) < 0)
+			err(1, "wait");
+		if (!WIFEXITED(status) || WEXITSTATUS(status))
+			errx(1, "a client failed: status %d", status);
+	}
+	count = (uint64_t)clients;
+}
 
 int main(int argc, char **argv)
 {
-	for (size_t i = 0; argc > 1 && i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++) {
+	for (size_t i = 0; argc > 1 && i < COMMAND_COUNT; i++) {
 		if (strcmp(argv[1], COMMANDS[i].name) || argc - 2 < COMMANDS[i].least)
 			continue;
 		uint64_t busy = cpu(), start = now();

@@ -13,12 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import client, server
-from benchmarks.columns import Column
+from lamina_benchmarks import client, server
+from lamina_benchmarks.columns import Column
 
 SECONDS = 30
+LONGEST = 3500
 NAMESPACE = ["unshare", "--user", "--mount", "--propagation=private"]
-DRIVER = Path(sys.executable).with_name("lamina-unionfs")
+_BESIDE = Path(sys.executable).with_name("lamina-unionfs")
+DRIVER = _BESIDE if _BESIDE.exists() else Path(shutil.which("lamina-unionfs") or _BESIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +39,22 @@ def missing(column: Column) -> str | None:
         return "fuse-overlayfs is not installed"
     if column.kind == "lamina" and not DRIVER.exists():
         return f"{DRIVER} is not installed"
+    if column.kind != "overlay" and column.kind != "bare" and not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return "/dev/fuse cannot be opened"
     return None
 
 
 def command(column: Column, lowers: Sequence[Path], top: Path) -> list[str]:
     """Return the command line that mounts a column at m of the directory `top`."""
-    layers = "lowerdir=" + ":".join(map(str, lowers)) + f",upperdir={top}/u,workdir={top}/w"
-    options = ",".join([layers, *column.options])
+    names = ":".join(map(str, lowers))
+    start: list[str] = []
+    if column.kind == "overlay" and len(names) > LONGEST:
+        # mount(2) takes one page of options: the layers by names relative to where they all lie.
+        start = ["env", "-C", str(lowers[0].parent)]
+        names = ":".join(path.name for path in lowers)
+    options = ",".join([f"lowerdir={names},upperdir={top}/u,workdir={top}/w", *column.options])
     if column.kind == "overlay":
-        return ["mount", "-t", "overlay", "overlay", "-o", options, f"{top}/m"]
+        return [*start, "mount", "-t", "overlay", "overlay", "-o", options, f"{top}/m"]
     program = str(DRIVER) if column.kind == "lamina" else "fuse-overlayfs"
     return [program, "-o", options, f"{top}/m"]
 
@@ -89,4 +98,4 @@ def _unmount(at: Path, prefix: list[str], pid: int | None) -> None:
     if pid is not None and not server.ended(pid, SECONDS):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        raise RuntimeError(f"the server of {at} did not end")
+        raise client.FailedError(f"the server of {at} did not end")

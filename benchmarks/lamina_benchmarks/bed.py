@@ -13,7 +13,12 @@ from pathlib import Path
 
 SECONDS = 60
 IMAGE_GIB = 8
+TMPFS = "size=75%,mode=755"
 MAKERS = {"ext4": ["mkfs.ext4", "-q", "-m", "0"], "xfs": ["mkfs.xfs", "-q", "-m", "reflink=1"]}
+
+
+class UnavailableError(Exception):
+    """Something that a row needs is not to be had here; the text says what."""
 
 
 @dataclass(slots=True)
@@ -28,12 +33,19 @@ class Bed:
         at = self.images.get(kind)
         if at is None:
             at = self.top / kind
-            at.mkdir()
+            at.mkdir(exist_ok=True)
             file = self.top / f"{kind}.img"
+            if shutil.which(MAKERS[kind][0]) is None:
+                raise UnavailableError(f"{MAKERS[kind][0]} is not installed")
+            if os.statvfs(self.top).f_bavail * os.statvfs(self.top).f_frsize < IMAGE_GIB << 30:
+                raise UnavailableError(f"{self.top} has no {IMAGE_GIB} GiB")
             with file.open("wb") as stream:
                 stream.truncate(IMAGE_GIB << 30)
             _run([*MAKERS[kind], str(file)])
-            _run(["mount", "-o", "loop", str(file), str(at)])
+            try:
+                _run(["mount", "-o", "loop", str(file), str(at)])
+            except subprocess.CalledProcessError as error:
+                raise UnavailableError(f"no loop device for {kind}") from error
             self.images[kind] = at
         return at
 
@@ -43,7 +55,7 @@ class Bed:
         if kind == "tmpfs":
             at = self.top / "upper"
             at.mkdir(exist_ok=True)
-            _run(["mount", "-t", "tmpfs", "-o", "size=12g,mode=755", "lamina-bench", str(at)])
+            _run(["mount", "-t", "tmpfs", "-o", TMPFS, "lamina-bench", str(at)])
         else:
             at = self.image(kind) / "upper"
             at.mkdir()
@@ -80,4 +92,4 @@ def opened() -> Iterator[Bed]:
 
 
 def _run(argv: list[str]) -> None:
-    subprocess.run(argv, check=True, timeout=SECONDS, stdout=subprocess.DEVNULL)
+    subprocess.run(argv, check=True, timeout=SECONDS, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

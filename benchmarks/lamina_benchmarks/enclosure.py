@@ -1,0 +1,63 @@
+"""Where a run takes place: a mount namespace of its own, and for a plain user a user namespace.
+
+Nothing is left mounted, whatever happens, and the mounts of others are not held open: they are
+given up at the start, as a namespace that is made later would keep their servers alive.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+from lamina_benchmarks import cache
+
+INSIDE = "LAMINA_BENCH_INSIDE"
+GIVE_UP = """
+grep -E ' - (fuse|fuse\\.[^ ]*|overlay) ' /proc/self/mountinfo | cut -d' ' -f5 | tac | while read -r at; do
+	umount -l "$at" 2>/dev/null
+done
+exec "$@"
+"""
+MOUNTS = ("--mount", "--propagation=private")
+# With all ids that the user has been given, or else as root alone.
+USERS = (("--user", "--map-root-user", "--map-auto"), ("--user", "--map-root-user"))
+
+
+class NoEnclosureError(Exception):
+    """There is no way to mount here; the text says why."""
+
+
+def inside() -> bool:
+    """Say whether we are there already."""
+    return INSIDE in os.environ
+
+
+def rootless() -> bool:
+    """Say whether the run is a plain user's."""
+    return os.environ.get(INSIDE, "root" if os.geteuid() == 0 else "user") == "user"
+
+
+def enter(argv: list[str]) -> None:
+    """Start this program again inside; return only by an error."""
+    if shutil.which("unshare") is None:
+        raise NoEnclosureError("unshare (util-linux) is not installed")
+    plain = os.geteuid() != 0
+    words = ["unshare", *(_user_words() if plain else ()), *MOUNTS, "sh", "-c", GIVE_UP, "sh"]
+    again = [sys.executable, "-m", "lamina_benchmarks", *argv]
+    surroundings = {INSIDE: "user" if plain else "root", cache.VARIABLE: str(cache.root())}
+    sys.stdout.flush()
+    os.execvpe(words[0], [*words, *again], os.environ | surroundings)
+
+
+def _user_words() -> tuple[str, ...]:
+    reason = ""
+    for words in USERS:
+        done = subprocess.run(
+            ["unshare", *words, *MOUNTS, "true"], capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0:
+            return words
+        reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"status {done.returncode}"
+    raise NoEnclosureError(f"not root, and no user namespace can be had: {reason}")
