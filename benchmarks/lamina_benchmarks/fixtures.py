@@ -46,7 +46,7 @@ def debian() -> Path:
                 _run(["mmdebstrap", "--quiet", "--variant=apt", SUITE, str(part)])
             else:
                 files = "\0".join(_own_files())
-                words = ["tar", "--null", "--no-recursion", "-T", "-", "-C", "/", "-cf", str(part)]
+                words = ["tar", "-C", "/", "--null", "--no-recursion", "-T", "-", "-cf", str(part)]
                 subprocess.run(words, input=files.encode(), check=True, timeout=SECONDS)
             part.rename(archive)
         if not tree.exists():
@@ -63,6 +63,27 @@ def archive() -> Path:
     """Return the tar of the same Debian."""
     tree = debian()
     return tree.with_name(f"{tree.name}.tar")
+
+
+def tree(count: int) -> Path:
+    """Return the small Debian; with a count only so many of the files of its /usr."""
+    if not count:
+        return debian()
+    top = cache.directory() / f"tree-{count}"
+    if not top.exists():
+        making = _fresh(top)
+        source = debian()
+        names = [str(path.relative_to(source)) for path in small_files(source / "usr", count, MIB)]
+        words = ["tar", "-C", str(source), "--null", "-T", "-", "-cf", str(tree_archive(count))]
+        subprocess.run(words, input="\0".join(names).encode(), check=True, timeout=SECONDS)
+        _run(["tar", "--numeric-owner", "-xf", str(tree_archive(count)), "-C", str(making)])
+        making.rename(top)
+    return top
+
+
+def tree_archive(count: int) -> Path:
+    """Return the tar of the same tree."""
+    return cache.directory() / f"tree-{count}.tar" if count else archive()
 
 
 def files(count: int, size: int) -> Path:

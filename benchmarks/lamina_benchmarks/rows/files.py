@@ -15,7 +15,7 @@ SYSTEM_IDS = 1000  # owners of a Debian's files
 
 def table(scale: Scale) -> list[Row]:
     """Return the rows."""
-    return [*_trees(), *_names(scale), *_removals(), *_copyups(scale), *_data(scale), *_mounts()]
+    return [*_trees(scale), *_names(scale), *_removals(scale), *_copyups(scale), *_data(scale), *_mounts()]
 
 
 def debian(_: Bed) -> Sequence[Path]:
@@ -32,12 +32,17 @@ def _small(scale: Scale) -> Lowers:
     return lambda _: (fixtures.files(scale.files, 4096),)
 
 
-def _trees() -> list[Row]:
+def _tree(scale: Scale) -> Lowers:
+    return lambda _: (fixtures.tree(scale.tree),)
+
+
+def _trees(scale: Scale) -> list[Row]:
     walk, read = ("walk", "{m}"), ("read", "{m}")
+    lowers = _tree(scale)
 
     def row(name: str, title: str, work: Words, before: tuple[Words, ...], goals: dict[str, Goal]) -> Row:
         steady = ("read", "{l}")
-        return Row(name, title, "trees", debian, work, before, steady, bare="lower", goals=goals)
+        return Row(name, title, "trees", lowers, work, before, steady, bare="lower", goals=goals)
 
     return [
         row("walk-cold", "walk + lstat, cold", walk, (), both(1.3, 0.4)),
@@ -64,18 +69,21 @@ def _names(scale: Scale) -> list[Row]:
     ]  # fmt: skip
 
 
-def _removals() -> list[Row]:
+def _removals(scale: Scale) -> list[Row]:
     remove = ("run", "rm", "-rf", "{m}/usr")
 
     def places() -> dict[str, str]:
-        return {"archive": str(fixtures.archive())}
+        fixtures.tree(scale.tree)
+        return {"archive": str(fixtures.tree_archive(scale.tree))}
+
+    what = f"{scale.tree:,} files of a Debian" if scale.tree else "a Debian"
 
     return [
         Row(
-            "untar", "untar a Debian", "names", nothing, UNTAR, bare="upper", places=places,
+            "untar", f"untar {what}", "names", nothing, UNTAR, bare="upper", places=places,
             ids=SYSTEM_IDS, goals=apart(root=(1.5, 0.4), user=(2.0, 0.5)),
         ),
-        Row("rm-lower", "rm -rf of a lower's /usr", "names", debian, remove, (), ("walk", "{l}")),
+        Row("rm-lower", "rm -rf of a lower's /usr", "names", _tree(scale), remove, (), ("walk", "{l}")),
         Row(
             "rm-upper", "rm -rf of an upper's /usr", "names", nothing, remove, (UNTAR,), bare="upper",
             places=places, ids=SYSTEM_IDS, quick=False,

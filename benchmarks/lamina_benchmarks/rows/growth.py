@@ -11,8 +11,7 @@ from lamina_benchmarks.rows.files import nothing
 from lamina_benchmarks.rows.row import Lowers, Row, Scale, both
 
 LAYER_GOALS = {1: (1.8, 0.6), 32: (0.5, 0.15), 128: (0.5, 0.15)}
-CLIENTS = (1, 2, 4)
-PARTS = max(CLIENTS)
+PARTS = 4
 MANY = 1_000_000
 
 
@@ -91,7 +90,7 @@ def _clients(scale: Scale) -> list[Row]:
             parts(0, 0), work, operations=scale.shared, series="clients creating", x=clients,
         )  # fmt: skip
 
-    return [*map(reading, CLIENTS), *map(creating, CLIENTS)]
+    return [*map(reading, scale.clients), *map(creating, scale.clients)]
 
 
 def _plural(count: int, word: str) -> str:

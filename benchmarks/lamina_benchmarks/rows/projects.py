@@ -73,7 +73,7 @@ def _installers(scale: Scale) -> list[Row]:
     def packages() -> Mapping[str, str]:
         return {"packages": str(projects.packages(PACKAGES))}
 
-    pip = (
+    pip: Words = (
         "run",
         sys.executable,
         "-m",
@@ -105,7 +105,10 @@ def _others(scale: Scale) -> list[Row]:
     make = ("run", "make", "-s", "-C", "{m}/src", "CFLAGS=-O0", "libz.a", "-j2")
     base = ("run", sys.executable, "-I", "-S", "-c", TRANSACTIONS, "{m}/base", str(scale.transactions))
     return [
-        Row("build", f"make of Debian's {projects.SOURCE}", "programs", lowers, make, (), ("read", "{l}")),
+        Row(
+            "build", f"make of Debian's {projects.SOURCE}", "programs", lowers, make, (), ("read", "{l}"),
+            quick=False,
+        ),
         Row(
             "sqlite", f"SQLite, {scale.transactions:,} transactions", "programs", nothing, base,
             bare="upper", operations=scale.transactions,

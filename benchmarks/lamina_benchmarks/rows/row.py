@@ -25,6 +25,7 @@ class Scale:
     """How much work a row does."""
 
     quick: bool = False
+    tree: int = 0  # files of the small Debian; 0: all
     created: int = 5000
     files: int = 2000
     meta_size: int = MIB
@@ -35,12 +36,14 @@ class Scale:
     names: int = 100_000
     shared: int = 4000
     layers: tuple[int, ...] = (1, 8, 32, 128, 500)
+    clients: tuple[int, ...] = (1, 2, 4)
     trees: tuple[int, ...] = (1000, 10_000, 100_000, 1_000_000)
 
 
 FULL = Scale()
 QUICK = Scale(
     quick=True,
+    tree=1500,
     created=1000,
     files=500,
     meta_size=64 << 10,
@@ -48,9 +51,10 @@ QUICK = Scale(
     random=5000,
     repository=1000,
     transactions=100,
-    names=5000,
+    names=3000,
     shared=1000,
     layers=(1, 32, 128),
+    clients=(1, 4),
     trees=(1000,),
 )
 
