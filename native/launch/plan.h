@@ -28,17 +28,16 @@
 
 enum lam_op {
 	/* the monitor's */
-	LAM_OP_DIRECTORY = 1,  /* path: where "pid", "exit" and "attach" are kept */
-	LAM_OP_LOG = 2,	       /* path: JSON lines, one an output line */
-	LAM_OP_TERMINAL = 3,   /* rows, columns */
-	LAM_OP_STDIN = 4,      /* keep standard input open for who attaches */
-	LAM_OP_UIDMAP = 5,     /* inside, outside, count */
-	LAM_OP_GIDMAP = 6,     /* the same */
-	LAM_OP_MAPPER = 7,     /* newuidmap's path, newgidmap's path; else the maps are written by us */
-	LAM_OP_DRIVER = 8,     /* one argument of the command that mounts the root */
-	LAM_OP_NETWORK = 9,    /* one argument of the command that serves the network; "{pid}" is init's */
-	LAM_OP_CGROUP = 10,    /* path of a cgroup.procs (or tasks) file to be written to */
-	LAM_OP_SUPERVISE = 11, /* no init of ours is wanted, the monitor only waits (exec) */
+	LAM_OP_DIRECTORY = 1, /* path: where "pid", "exit" and "attach" are kept */
+	LAM_OP_LOG = 2,	      /* path: JSON lines, one an output line */
+	LAM_OP_TERMINAL = 3,  /* rows, columns */
+	LAM_OP_STDIN = 4,     /* keep standard input open for who attaches */
+	LAM_OP_UIDMAP = 5,    /* inside, outside, count */
+	LAM_OP_GIDMAP = 6,    /* the same */
+	LAM_OP_MAPPER = 7,    /* newuidmap's path, newgidmap's path; else the maps are written by us */
+	LAM_OP_DRIVER = 8,    /* one argument of the command that mounts the root */
+	LAM_OP_NETWORK = 9,   /* one argument of the command that serves the network; "{pid}" is init's */
+	LAM_OP_CGROUP = 10,   /* path of a cgroup.procs (or tasks) file to be written to */
 
 	/* the namespaces */
 	LAM_OP_NAMESPACES = 20, /* CLONE_NEW* of those to make */
@@ -68,6 +67,7 @@ enum lam_op {
 	LAM_OP_REAP = 71,    /* stay process 1: forward signals, reap */
 	LAM_OP_ENV = 72,     /* NAME=value */
 	LAM_OP_ARG = 73,     /* one argument of the program; the first names it */
+	LAM_OP_USER = 75,    /* instead of IDS and GROUP: a user as the root's files have it; HOME is set */
 	LAM_OP_STDIO = 74,   /* the program gets our standard streams: nobody attaches, nothing is logged */
 };
 

@@ -56,20 +56,20 @@ static void names_and_limits(const struct lam_plan *plan)
 	}
 }
 
-static void set_groups(const struct lam_plan *plan)
+void lam_program_identify(const struct lam_plan *plan, struct lam_user *user)
 {
-	const struct lam_record *record = NULL;
-	gid_t *groups = calloc(plan->count + 1, sizeof(*groups));
-	size_t count = 0;
+	const struct lam_record *wanted = lam_plan_first(plan, LAM_OP_USER);
+	const struct lam_record *ids = lam_plan_first(plan, LAM_OP_IDS), *group = NULL;
 
-	if (!groups)
-		lam_fail(LAM_FAILED, ENOMEM, "groups");
-	while ((record = lam_plan_next(plan, LAM_OP_GROUP, record)) != NULL)
-		groups[count++] = (gid_t)lam_record_number(record, 0, 10);
-	/* where setgroups(2) is denied (one id only), having none wished is no failure */
-	if (setgroups(count, groups) < 0 && (count > 0 || errno != EPERM))
-		lam_fail(LAM_FAILED, errno, "supplementary groups");
-	free(groups);
+	if (wanted) {
+		lam_user_find(wanted->arg[0], user);
+		return;
+	}
+	memset(user, 0, sizeof(*user));
+	user->uid = (uid_t)lam_record_number(ids, 0, 10);
+	user->gid = (gid_t)lam_record_number(ids, 1, 10);
+	while ((group = lam_plan_next(plan, LAM_OP_GROUP, group)) != NULL && user->count < LAM_GROUPS)
+		user->groups[user->count++] = (gid_t)lam_record_number(group, 0, 10);
 }
 
 static void set_bounding(uint64_t mask)
@@ -82,13 +82,17 @@ static void set_bounding(uint64_t mask)
 	}
 }
 
-static void set_capabilities(const struct lam_record *record)
+static void set_capabilities(const struct lam_record *record, bool all)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2];
 	uint64_t permitted = lam_record_number(record, 1, 16), effective = lam_record_number(record, 2, 16);
 	uint64_t inheritable = lam_record_number(record, 3, 16), ambient = lam_record_number(record, 4, 16);
 
+	if (!all) {
+		permitted &= ambient;
+		effective &= ambient;
+	}
 	for (int i = 0; i < 2; i++) {
 		data[i].permitted = (uint32_t)(permitted >> 32 * i);
 		data[i].effective = (uint32_t)(effective >> 32 * i);
@@ -103,21 +107,15 @@ static void set_capabilities(const struct lam_record *record)
 	}
 }
 
-static void set_ids(const struct lam_plan *plan)
+static void set_ids(const struct lam_user *user)
 {
-	const struct lam_record *record = lam_plan_first(plan, LAM_OP_IDS);
-	uid_t uid = (uid_t)lam_record_number(record, 0, 10);
-	gid_t gid = (gid_t)lam_record_number(record, 1, 10);
-
-	if (!record)
-		return;
-	set_groups(plan);
-	if (setresgid(gid, gid, gid) < 0)
-		lam_fail(LAM_FAILED, errno, "group %u", gid);
-	if (setresuid(uid, uid, uid) < 0)
-		lam_fail(LAM_FAILED, errno, "user %u", uid);
-	if (record->count > 2 && record->length[2] > 0)
-		umask((mode_t)lam_record_number(record, 2, 8));
+	/* where setgroups(2) is denied (one id only), having none wished is no failure */
+	if (setgroups(user->count, user->groups) < 0 && (user->count > 0 || errno != EPERM))
+		lam_fail(LAM_FAILED, errno, "supplementary groups");
+	if (setresgid(user->gid, user->gid, user->gid) < 0)
+		lam_fail(LAM_FAILED, errno, "group %u", user->gid);
+	if (setresuid(user->uid, user->uid, user->uid) < 0)
+		lam_fail(LAM_FAILED, errno, "user %u", user->uid);
 }
 
 static void set_filter(const struct lam_record *record)
@@ -140,8 +138,9 @@ static void enter_directory(const struct lam_plan *plan)
 			 "working directory %s", record->arg[0]);
 }
 
-void lam_program_confine(const struct lam_plan *plan)
+void lam_program_confine(const struct lam_plan *plan, const struct lam_user *user)
 {
+	const struct lam_record *ids = lam_plan_first(plan, LAM_OP_IDS);
 	const struct lam_record *caps = lam_plan_first(plan, LAM_OP_CAPABILITIES);
 	const struct lam_record *filter = lam_plan_first(plan, LAM_OP_SECCOMP);
 	const struct lam_record *cwd = lam_plan_first(plan, LAM_OP_CWD);
@@ -164,10 +163,12 @@ void lam_program_confine(const struct lam_plan *plan)
 		set_bounding(lam_record_number(caps, 0, 16));
 		prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
 	}
-	set_ids(plan);
+	set_ids(user);
+	if (ids && ids->count > 2 && ids->length[2] > 0)
+		umask((mode_t)lam_record_number(ids, 2, 8));
 	enter_directory(plan);
 	if (caps)
-		set_capabilities(caps);
+		set_capabilities(caps, user->uid == 0 || !lam_plan_first(plan, LAM_OP_USER));
 	if (sealed && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		lam_fail(LAM_FAILED, errno, "no_new_privs");
 	if (filter && sealed)
@@ -202,10 +203,29 @@ static _Noreturn void execute(char **args, char **environment)
 	lam_fail(err == ENOENT || err == ENOTDIR ? LAM_NOT_FOUND : LAM_NOT_RUN, err, "exec %s", args[0]);
 }
 
-void lam_program_execute(const struct lam_plan *plan, int channel)
+/* The plan's environment, and HOME where it has none. */
+static char **surroundings(const struct lam_plan *plan, const struct lam_user *user)
+{
+	char **environment = lam_plan_vector(plan, LAM_OP_ENV);
+	size_t count = 0, room = sizeof("HOME=") + strlen(user->home);
+
+	for (; environment && environment[count]; count++) {
+		if (strncmp(environment[count], "HOME=", 5) == 0)
+			return environment;
+	}
+	if (!environment || user->home[0] == '\0')
+		return environment;
+	/* a vector has room for as many as the plan has records, and one of them is an argument */
+	environment[count] = malloc(room);
+	if (environment[count])
+		snprintf(environment[count], room, "HOME=%s", user->home);
+	return environment;
+}
+
+void lam_program_execute(const struct lam_plan *plan, const struct lam_user *user, int channel)
 {
 	char **args = lam_plan_vector(plan, LAM_OP_ARG);
-	char **environment = lam_plan_vector(plan, LAM_OP_ENV);
+	char **environment = surroundings(plan, user);
 
 	if (!args || !environment)
 		lam_fail(LAM_FAILED, ENOMEM, "arguments");

@@ -9,15 +9,24 @@
 #define LAMINA_LAUNCH_PROGRAM_H
 
 #include "plan.h"
+#include "user.h"
 
-/* Limits, names, ids, capabilities, filter; reports and exits where one cannot be had. */
-void lam_program_confine(const struct lam_plan *plan);
+/* Who the program will be: resolved among the root's users, or as the plan has it. */
+void lam_program_identify(const struct lam_plan *plan, struct lam_user *user);
+
+/*
+ * lam_program_confine() - limits, names, ids, capabilities, filter
+ *
+ * A user resolved here who is not root keeps the ambient capabilities only.  Reports and exits
+ * where something cannot be had.
+ */
+void lam_program_confine(const struct lam_plan *plan, const struct lam_user *user);
 
 /*
  * lam_program_execute() - become the program, or process 1 that starts it (LAM_OP_REAP)
  *
  * 'channel' closes when it runs.  Does not return.
  */
-_Noreturn void lam_program_execute(const struct lam_plan *plan, int channel);
+_Noreturn void lam_program_execute(const struct lam_plan *plan, const struct lam_user *user, int channel);
 
 #endif

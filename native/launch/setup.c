@@ -105,6 +105,7 @@ static void reset_signals(void)
 static _Noreturn void init(const struct lam_plan *plan, int channel, const int streams[3], int flags)
 {
 	bool joined = lam_plan_first(plan, LAM_OP_JOIN) != NULL;
+	static struct lam_user user; /* large */
 	int root;
 
 	expect(channel, LAM_WORD_GO);
@@ -117,17 +118,18 @@ static _Noreturn void init(const struct lam_plan *plan, int channel, const int s
 	/* a session keyring of its own: keys are not in any namespace of ours */
 	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
 	reset_signals();
+	lam_program_identify(plan, &user);
 	if (lam_plan_first(plan, LAM_OP_TERMINAL)) {
-		lam_terminal_take(plan, channel);
+		lam_terminal_take(plan, channel, user.uid);
 	} else {
 		standard_streams(streams);
 		setsid();
 	}
 	if (!joined)
 		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* /proc/self is ours to write below */
-	lam_program_confine(plan);
+	lam_program_confine(plan, &user);
 	lam_send(channel, LAM_WORD_EXEC, 0, -1);
-	lam_program_execute(plan, channel);
+	lam_program_execute(plan, &user, channel);
 }
 
 void lam_setup(const struct lam_plan *plan, int channel, const int streams[3])

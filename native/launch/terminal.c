@@ -19,10 +19,9 @@ void lam_terminal_resize(int master, unsigned int rows, unsigned int columns)
 	ioctl(master, TIOCSWINSZ, &size); /* a size only */
 }
 
-void lam_terminal_take(const struct lam_plan *plan, int channel)
+void lam_terminal_take(const struct lam_plan *plan, int channel, uid_t owner)
 {
 	const struct lam_record *record = lam_plan_first(plan, LAM_OP_TERMINAL);
-	const struct lam_record *ids = lam_plan_first(plan, LAM_OP_IDS);
 	int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW), slave, locked = 0;
 	struct stat st;
 
@@ -37,7 +36,7 @@ void lam_terminal_take(const struct lam_plan *plan, int channel)
 		lam_fail(LAM_FAILED, errno, "the terminal's other end");
 	lam_terminal_resize(master, (unsigned int)lam_record_number(record, 0, 10),
 			    (unsigned int)lam_record_number(record, 1, 10));
-	if (ids && fchown(slave, (uid_t)lam_record_number(ids, 0, 10), (gid_t)-1) < 0 && errno != EPERM)
+	if (fchown(slave, owner, (gid_t)-1) < 0 && errno != EPERM)
 		lam_fail(LAM_FAILED, errno, "owner of the terminal");
 	if (lam_send(channel, LAM_WORD_TERMINAL, 0, master) < 0)
 		lam_fail(LAM_FAILED, 0, "the monitor is gone");

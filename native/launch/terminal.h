@@ -10,8 +10,10 @@
 
 #include "plan.h"
 
-/* Make a terminal our standard streams and controlling terminal; send its master to 'channel'. */
-void lam_terminal_take(const struct lam_plan *plan, int channel);
+#include <sys/types.h>
+
+/* Make a terminal of this owner our standard streams; send its master to 'channel'. */
+void lam_terminal_take(const struct lam_plan *plan, int channel, uid_t owner);
 
 void lam_terminal_resize(int master, unsigned int rows, unsigned int columns);
 

@@ -15,7 +15,8 @@ from lamina_runtime.container import plan
 from lamina_runtime.container.records import Op, Record
 
 APPLETS = (
-    "sh ls id mount cat ps hostname echo tty stty sleep dd head wc kill test touch readlink true false env"
+    "sh ls id mount cat ps hostname echo tty stty sleep dd head wc kill test touch readlink true false env "
+    "grep"
 )
 DEVICES = "null zero full random urandom tty".split()
 CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_KILL", "CAP_SETUID", "CAP_SETGID"]

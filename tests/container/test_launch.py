@@ -307,3 +307,58 @@ def test_usage_without_a_plan() -> None:
 
     ended = subprocess.run([launch.program()], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (125, "lamina-launch is started by lamina, with a plan\n")
+
+
+# ---- users ----
+
+PASSWD = (
+    "root:x:0:0::/root:/bin/sh\nann:x:77:88::/home/ann:/bin/sh\n"
+    + "x" * 70000
+    + ":x:5:5::/:\nbob:x:78:88:::\n"
+)
+GROUP = "root:x:0:\nstaff:x:50:bob,ann\nann:x:88:\nvideo:x:44:ann\n"
+
+
+@pytest.fixture(scope="module")
+def peopled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = box.make_root(tmp_path_factory.mktemp("peopled") / "root")
+    (root / "etc/passwd").write_text(PASSWD)
+    (root / "etc/group").write_text(GROUP)
+    return root
+
+
+def as_user(root: Path, user: str) -> box.Result:
+    """Run as a user of the root's own files, with ids 0 to 999 of ours."""
+    config = shell(
+        root, "id -u; id -g; grep Groups /proc/self/status; echo $HOME; grep CapEff /proc/self/status"
+    )
+    config["linux"]["uidMappings"][0]["size"] = config["linux"]["gidMappings"][0]["size"] = 1000
+    config["process"]["env"] = ["PATH=/bin"]
+    rows = [row for row in plan.container(config) if row.op is not Op.IDS]
+    return box.Running([*rows, Record(Op.USER, user), Record(Op.STDIO)]).end()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ("", "0 0 Groups: 0 /root".split()),
+        ("ann", "77 88 Groups: 44 50 /home/ann".split()),
+        ("77", "77 88 Groups: 44 50 /home/ann".split()),
+        ("bob:video", "78 44 Groups: /".split()),
+        ("ann:7", "77 7 Groups: /home/ann".split()),
+        ("500", "500 0 Groups: /".split()),
+    ],
+)
+def test_users_are_those_of_the_root(peopled: Path, user: str, expected: list[str]) -> None:
+    words = as_user(peopled, user).out.split()
+    assert words[:3] == expected[:3]
+    assert set(words[3:-3]) - {"0"} == set(expected[3:-1]) - {"0"}
+    assert words[-3] == expected[-1]
+    assert (int(words[-1], 16) != 0) == (words[0] == "0")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("user", ["nobody", "ann:nogroup", "4294967295", "99999999999999999999", "a" * 5000])
+def test_users_that_are_not_there(peopled: Path, user: str) -> None:
+    assert as_user(peopled, user).report.startswith("refused 125 ")

@@ -47,6 +47,7 @@ class Op(IntEnum):
     ENV = 72
     ARG = 73
     STDIO = 74
+    USER = 75
 
 
 class Record:
