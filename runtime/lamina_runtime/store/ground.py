@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lamina_runtime.layer.limits import Limits
 from lamina_runtime.oci.digest import Digest
-from lamina_runtime.store import lease, locks
+from lamina_runtime.store import files, lease, locks
 from lamina_runtime.store.errors import reported
 from lamina_runtime.store.lease import Lease
 from lamina_runtime.store.place import Place
@@ -42,6 +42,14 @@ class Ground:
             leases = tuple(self._leases)
         for each in leases:
             each.hold(digest)
+
+    def end_lease(self, name: str) -> bool:
+        """End a lease by its name; say whether it was there."""
+        path = self.place.leases / name
+        if path.parent != self.place.leases:
+            return False
+        with self.together():
+            return files.remove(path)
 
     @contextlib.contextmanager
     def lease(self, reason: str) -> Iterator[Lease]:

@@ -5,7 +5,7 @@ and it can be made again at any time.  It is complete in itself: its device tabl
 that its files point into, in order, by their tags.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +21,17 @@ from lamina_runtime.store.errors import MissingError
 from lamina_runtime.store.ground import Ground
 from lamina_runtime.store.layers import LayerStore
 from lamina_runtime.store.lease import Lease
+from lamina_runtime.store.place import Place, stack_name
+from lamina_runtime.store.references import read_reference
 
+MAX_MANIFESTS = 1000  # of one image
 if TYPE_CHECKING:
     import builtins
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """One image.  What a listing shows is here; manifest and configuration are read when asked for."""
+class Record:
+    """What the store notes of an image."""
 
     id: Digest
     size: int  # of the layers' tars
@@ -36,9 +39,43 @@ class Image:
     platform: str
     diff_ids: tuple[Digest, ...]
     manifests: tuple[Descriptor, ...]  # under which it came; the last is the current one
-    metadata: Path  # the EROFS image
-    _ground: Ground = field(repr=False, compare=False)
-    _blobs: BlobStore = field(repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object to serialise."""
+        return {
+            "id": str(self.id),
+            "size": self.size,
+            "created": self.created,
+            "platform": self.platform,
+            "diffIDs": [str(diff_id) for diff_id in self.diff_ids],
+            "manifests": [found.to_json() for found in self.manifests],
+        }
+
+
+def read_record(place: Place, image_id: Digest) -> Record | None:
+    """Read the record of an image, None if there is none."""
+    try:
+        raw = place.image(image_id).read_bytes()
+    except FileNotFoundError:
+        return None
+    found = json.load_object(raw, f"image {image_id.short} in the store")
+    return Record(
+        image_id,
+        found.integer("size"),
+        found.text("created"),
+        found.text("platform"),
+        tuple(Digest.parse(text) for text in found.texts("diffIDs")),
+        tuple(Descriptor.from_json(entry) for entry in found.objects("manifests", limit=MAX_MANIFESTS)),
+    )
+
+
+class Image:
+    """One image.  What a listing shows is noted; manifest and configuration are read when asked for."""
+
+    def __init__(self, record: Record, ground: Ground, blobs: BlobStore) -> None:
+        self.id, self.size, self.created = record.id, record.size, record.created
+        self.platform, self.diff_ids, self.manifests = record.platform, record.diff_ids, record.manifests
+        self._ground, self._blobs = ground, blobs
 
     @property
     def manifest(self) -> Manifest:
@@ -52,6 +89,11 @@ class Image:
     def config(self) -> ImageConfig:
         """The configuration, whose digest is the id."""
         return ImageConfig.parse(self._blobs.read(self.id), algorithm=self.id.algorithm)
+
+    @property
+    def metadata(self) -> Path:
+        """The EROFS image."""
+        return self._ground.place.metadata(self.diff_ids)
 
     @property
     def devices(self) -> tuple[Path, ...]:
@@ -79,37 +121,39 @@ class ImageStore:
                 f"image {config.id.short}: its manifest has {len(manifest.layers)} layers, "
                 f"its configuration {len(config.diff_ids)}"
             )
-        for digest in (config.id, manifest.digest, *config.diff_ids):
+        stack = Digest("sha256", stack_name(config.diff_ids))
+        for digest in (config.id, manifest.digest, *config.diff_ids, stack):
             lease.hold(digest)
         infos = [self._layers.info(diff_id) for diff_id in config.diff_ids]
         self._blobs.add(manifest.raw, expected=manifest.digest)
         self._blobs.add(config.raw, expected=config.id)
         metadata.ensure(self._ground, infos)
-        size = sum(info.size for info in infos)
         with self._ground.together():
-            before = self._read(config.id)
+            before = read_record(self._place, config.id)
             others = [found for found in before.manifests if found != manifest.descriptor] if before else []
-            value: dict[str, Any] = {
-                "id": str(config.id),
-                "size": size,
-                "created": config.created,
-                "platform": str(config.platform),
-                "diffIDs": [str(diff_id) for diff_id in config.diff_ids],
-                "manifests": [found.to_json() for found in (*others, manifest.descriptor)],
-            }
-            files.replace(self._place.image(config.id), json.dump(value), temporary=self._place.temporary)
-            image = self._read(config.id)
-        assert image is not None
-        return image
+            record = Record(
+                config.id,
+                sum(info.size for info in infos),
+                config.created,
+                str(config.platform),
+                config.diff_ids,
+                (*others, manifest.descriptor),
+            )
+            target = self._place.image(config.id)
+            files.replace(target, json.dump(record.to_json()), temporary=self._place.temporary)
+        return Image(record, self._ground, self._blobs)
 
     def get(self, image_id: Digest) -> Image:
         """Return an image; raises MissingError.  Inside of a lease it then stays."""
         with self._ground.together():
             self._ground.rely(image_id)
-            image = self._read(image_id)
-        if image is None:
-            raise MissingError(f"image {image_id} is not in the store")
-        return image
+            record = read_record(self._place, image_id)
+            if record is None:
+                raise MissingError(f"image {image_id} is not in the store")
+            stack = Digest("sha256", stack_name(record.diff_ids))
+            for digest in (*record.diff_ids, stack, *(found.digest for found in record.manifests)):
+                self._ground.rely(digest)
+        return Image(record, self._ground, self._blobs)
 
     def find(self, prefix: str) -> "builtins.list[Image]":
         """Return the images whose ids begin so; `sha256:` may come first."""
@@ -126,7 +170,8 @@ class ImageStore:
         with self._ground.together():
             folders = ((algorithm, self._place.root / "images" / algorithm) for algorithm in HEX_LENGTH)
             names = [Digest(algorithm, path.name) for algorithm, top in folders for path in top.iterdir()]
-            return [image for name in sorted(names) if (image := self._read(name)) is not None]
+            records = [read_record(self._place, name) for name in sorted(names)]
+        return [Image(record, self._ground, self._blobs) for record in records if record is not None]
 
     def remove(self, image_id: Digest) -> None:
         """Forget an image and its names; what it is made of goes with the next collect().
@@ -135,30 +180,8 @@ class ImageStore:
         """
         with self._ground.together():
             for path in (self._place.root / "references").iterdir():
-                try:
-                    named = json.load_object(path.read_bytes(), "reference in the store")
-                except FileNotFoundError:
-                    continue
-                if named.text("image") == str(image_id):
+                named = read_reference(path)
+                if named is not None and named.image_id == image_id:
                     files.remove(path)
             if not files.remove(self._place.image(image_id)):
                 raise MissingError(f"image {image_id} is not in the store")
-
-    def _read(self, image_id: Digest) -> Image | None:
-        try:
-            raw = self._place.image(image_id).read_bytes()
-        except FileNotFoundError:
-            return None
-        found = json.load_object(raw, f"image {image_id.short} in the store")
-        diff_ids = tuple(Digest.parse(text) for text in found.texts("diffIDs"))
-        return Image(
-            image_id,
-            found.integer("size"),
-            found.text("created"),
-            found.text("platform"),
-            diff_ids,
-            tuple(Descriptor.from_json(entry) for entry in found.objects("manifests", limit=10_000)),
-            self._place.metadata(diff_ids),
-            self._ground,
-            self._blobs,
-        )

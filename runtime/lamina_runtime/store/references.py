@@ -4,6 +4,7 @@ A name that has a digest is kept without its tag: the digest is what it says, as
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamina_runtime.oci import json
@@ -37,12 +38,9 @@ class ReferenceStore:
     def get(self, reference: Reference) -> Named | None:
         """Return what a name stands for, None if it stands for nothing."""
         with self._ground.together():
-            try:
-                raw = self._place.reference(_plain(reference)).read_bytes()
-            except FileNotFoundError:
-                return None
-            named = _parse(raw)
-            self._ground.rely(named.image_id)
+            named = read_reference(self._place.reference(_plain(reference)))
+            if named is not None:
+                self._ground.rely(named.image_id)
             return named
 
     def set(
@@ -71,14 +69,9 @@ class ReferenceStore:
 
     def list(self) -> "builtins.list[Named]":
         """Return all names, sorted."""
-        found = []
         with self._ground.together():
-            for path in (self._place.root / "references").iterdir():
-                try:
-                    found.append(_parse(path.read_bytes()))
-                except FileNotFoundError:
-                    continue  # removed meanwhile
-        return sorted(found, key=lambda named: str(named.reference))
+            found = [read_reference(path) for path in (self._place.root / "references").iterdir()]
+        return sorted((named for named in found if named), key=lambda named: str(named.reference))
 
     def names(self, image_id: Digest) -> "builtins.list[Reference]":
         """Return the names of an image, sorted."""
@@ -89,7 +82,12 @@ def _plain(reference: Reference) -> Reference:
     return reference.with_digest(reference.digest) if reference.digest and reference.tag else reference
 
 
-def _parse(raw: bytes) -> Named:
+def read_reference(path: Path) -> Named | None:
+    """Read the record of a name, None if it was removed."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
     found = json.load_object(raw, "reference in the store")
     index = found.inner("index")
     return Named(

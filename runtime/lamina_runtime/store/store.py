@@ -10,12 +10,14 @@ from pathlib import Path
 from lamina_runtime.layer.limits import DEFAULT, Limits
 from lamina_runtime.store import format as store_format
 from lamina_runtime.store.blobs import BlobStore
+from lamina_runtime.store.collect import Reclaimed, collect
 from lamina_runtime.store.errors import reported
 from lamina_runtime.store.ground import Ground
 from lamina_runtime.store.images import ImageStore
 from lamina_runtime.store.layers import LayerStore
 from lamina_runtime.store.lease import Lease
 from lamina_runtime.store.references import ReferenceStore
+from lamina_runtime.store.usage import Usage, usage
 
 
 class Store:
@@ -38,3 +40,15 @@ class Store:
     def lease(self, reason: str) -> contextlib.AbstractContextManager[Lease]:
         """Protect from collect() what is added or asked for through this object meanwhile, by any thread."""
         return self._ground.lease(reason)
+
+    def end_lease(self, name: str) -> bool:
+        """End a lease that was kept or handed over; say whether it was there."""
+        return self._ground.end_lease(name)
+
+    def collect(self, *, dry_run: bool = False) -> Reclaimed:
+        """Remove what neither an image nor a lease needs."""
+        return collect(self._ground, dry_run=dry_run)
+
+    def usage(self) -> Usage:
+        """Measure what is here and what it is for."""
+        return usage(self._ground)

@@ -1,0 +1,93 @@
+"""Removing what nobody needs.
+
+Theory.  All of it happens while the store's lock is held alone: marking, sweeping, and that
+includes what transfers left behind.  A layer disappears by one rename before its parts are
+removed, so that a crash in the middle leaves only strays, which the next collection takes.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamina_runtime.oci.digest import Digest
+from lamina_runtime.store import files, lease, marking
+from lamina_runtime.store.ground import Ground
+from lamina_runtime.store.marking import Needed
+from lamina_runtime.store.partial import PREFIX
+from lamina_runtime.store.place import Place
+
+PATIENCE = 24 * 3600.0  # seconds for which an interrupted transfer can be gone on with
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """What was removed, or would be; `size` in bytes of the disk."""
+
+    size: int
+    blobs: tuple[Digest, ...]
+    layers: tuple[str, ...]  # tags: diffIDs in hexadecimal
+    others: int  # metadata, interrupted transfers, strays
+
+
+def collect(ground: Ground, *, dry_run: bool) -> Reclaimed:
+    """Remove what nobody needs."""
+    place = ground.place
+    with ground.alone():
+        if not dry_run:
+            lease.sweep(place.leases)
+        needed = marking.needed(place)
+        blobs = [(digest, path) for digest, path in marking.blob_files(place) if digest not in needed.blobs]
+        layers = [path for path in _listed(place.root / "layers") if path.name not in needed.tags]
+        others = list(_others(place, needed, {path.name for path in layers}))
+        doomed = [path for _, path in blobs] + others
+        size = sum(map(_size, doomed)) + sum(_size(path) for layer in layers for path in _parts(place, layer))
+        if not dry_run:
+            for layer in layers:
+                _remove_layer(place, layer)
+            for path in doomed:
+                _remove(path)
+    return Reclaimed(
+        size, tuple(digest for digest, _ in blobs), tuple(path.name for path in layers), len(others)
+    )
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
+def _others(place: Place, needed: Needed, going: set[str]) -> Iterator[Path]:
+    layers = {path.name for path in (place.root / "layers").iterdir()}
+    yield from (path for path in _listed(place.devices) if path.name not in layers and path.name not in going)
+    yield from (path for path in _listed(place.root / "metadata") if path.name not in needed.stacks)
+    for path in _listed(place.temporary):
+        young = path.name.startswith(PREFIX) and time.time() - path.lstat().st_mtime < PATIENCE
+        if not young and not files.is_held(path):
+            yield path
+
+
+def _parts(place: Place, layer: Path) -> list[Path]:
+    return [layer, place.devices / layer.name]
+
+
+def _size(path: Path) -> int:
+    if not path.is_dir():
+        return files.size_on_disk(path)
+    return sum(_size(inner) for inner in path.iterdir())
+
+
+def _remove_layer(place: Place, layer: Path) -> None:
+    aside = files.temporary_name(place.temporary)
+    os.rename(layer, aside)
+    files.reached("collect:layer")
+    files.remove(place.devices / layer.name)
+    _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        files.remove(path)
