@@ -28,6 +28,7 @@ class Taken:
     diff_id: Digest
     tar_size: int
     entries: int
+    file_size: int
     index: bytes
     sums: bytes
 
@@ -108,6 +109,7 @@ class Intake:
             diff_id,
             lane.sink.output.offset,
             self._scanner.entries,
+            self._scanner.file_size,
             lane.sink.index,
             lane.sink.summer.finish(),
         )

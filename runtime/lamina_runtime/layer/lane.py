@@ -28,6 +28,10 @@ class Scanner(Protocol):
     def entries(self) -> int:
         """How many entries the index has, after finish()."""
 
+    @property
+    def file_size(self) -> int:
+        """The sum of the sizes of regular files, after finish()."""
+
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the tar."""
 

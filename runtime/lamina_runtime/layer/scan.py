@@ -1,6 +1,6 @@
 """The scanner of tars, and the index it makes: lamina_native.image behind errors for people."""
 
-import lamina_native.image as image
+from lamina_native import image
 
 from lamina_runtime.layer.errors import LayerError
 
@@ -11,7 +11,7 @@ class LayerScanner:
     def __init__(self, source: str) -> None:
         self._scanner = image.TarScanner()
         self._source = source
-        self.entries = 0
+        self.entries = self.file_size = 0
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the tar; raises LayerError for what no layer may hold."""
@@ -23,10 +23,11 @@ class LayerScanner:
     def finish(self) -> bytes:
         """Return the index."""
         try:
-            index: bytes = self._scanner.finish()
+            index = self._scanner.finish()
         except image.LaminaTarError as exc:
             raise self._refusal(exc) from None
-        self.entries = image.info(index).entries
+        info = image.index_info(index)
+        self.entries, self.file_size = info.entries, info.file_size
         return index
 
     def _refusal(self, exc: image.LaminaTarError) -> LayerError:

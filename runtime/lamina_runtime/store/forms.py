@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import xxhash
-
 from lamina_runtime.layer.compress import compress, recipe
 from lamina_runtime.oci import json, media
 from lamina_runtime.oci.descriptor import Descriptor
@@ -38,23 +36,18 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class LayerInfo:
-    """What is known of a layer; `size` is that of its tar."""
+    """What is known of a layer; `size` is that of its tar, `file_size` the sum of its files'."""
 
     diff_id: Digest
     size: int
     entries: int
-    index_sum: str  # XXH3-128
+    file_size: int
     blobs: tuple[Form, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the object to serialise."""
         found = {"diffID": str(self.diff_id), "size": self.size, "entries": self.entries}
-        return {**found, "indexSum": self.index_sum}
-
-
-def index_sum(index: bytes) -> str:
-    """Return the sum of an index as it stands in the record."""
-    return xxhash.xxh3_128_hexdigest(index)
+        return {**found, "fileSize": self.file_size}
 
 
 def missing(diff_id: Digest) -> MissingError:
@@ -87,7 +80,7 @@ def _read(layer: Path) -> LayerInfo | None:
         Digest.parse(record.need_text("diffID")),
         record.integer("size"),
         record.integer("entries"),
-        record.text("indexSum"),
+        record.integer("fileSize"),
         blobs,
     )
 

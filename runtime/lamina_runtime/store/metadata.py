@@ -4,7 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from lamina_runtime.layer.errors import LayerError
 from lamina_runtime.store import files, forms
+from lamina_runtime.store.errors import StoreError
 from lamina_runtime.store.forms import LayerInfo
 from lamina_runtime.store.ground import Ground
 from lamina_runtime.store.place import Place, tag
@@ -29,12 +31,21 @@ def ensure(ground: Ground, layers: Sequence[LayerInfo]) -> Path:
 
 def write(place: Place, layers: Sequence[LayerInfo], path: Path) -> None:
     """Write the metadata of a stack into a new file and bring it to the disk."""
-    import lamina_native.image as native  # listings do without the extension
+    from lamina_native import image  # listings do without the extension
 
-    parts = [(place.layer(each.diff_id) / forms.INDEX, each.size, tag(each.diff_id)) for each in layers]
+    parts = [
+        image.Layer(place.layer(each.diff_id) / forms.INDEX, place.device(each.diff_id), tag(each.diff_id))
+        for each in layers
+    ]
     fd = os.open(path, _FLAGS, files.MODE)
     try:
-        native.build(fd, parts)
+        image.build(fd, parts)
         os.fsync(fd)
+    except image.BuildRefused as exc:
+        raise LayerError(f"image: {exc.reason}") from None
+    except image.IndexDamaged as exc:
+        raise StoreError(
+            f"store {place.root}: {exc}", hint="lamina store check says what else is damaged"
+        ) from None
     finally:
         os.close(fd)
