@@ -61,7 +61,7 @@ int lam_at_chmod(struct lam_core *core, const struct lam_at *at, mode_t mode)
 
 	if (at->fd >= 0)
 		return result(chmod(lam_fd_path(&path, at->fd), mode));
-	fd = lam_ldir_at(core, at->dir, &name);
+	fd = lam_ldir_look_at(core, at->dir, &name);
 	return fd < 0 ? fd : lam_chmod_at(fd, name, mode);
 }
 
@@ -72,7 +72,7 @@ int lam_at_chown(struct lam_core *core, const struct lam_at *at, uid_t uid, gid_
 
 	if (at->fd >= 0)
 		return result(fchownat(at->fd, "", uid, gid, AT_EMPTY_PATH));
-	fd = lam_ldir_at(core, at->dir, &name);
+	fd = lam_ldir_look_at(core, at->dir, &name);
 	return fd < 0 ? fd : result(fchownat(fd, name, uid, gid, AT_SYMLINK_NOFOLLOW));
 }
 
@@ -89,41 +89,45 @@ int lam_at_utimens(struct lam_core *core, const struct lam_at *at, const struct 
 }
 
 /* What was a regular file when it was looked up may be another thing by now, on a layer that others change. */
-static int only_regular(int fd)
+static int only_regular(int fd, struct statx *st)
 {
-	struct stat st;
-
-	if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
+	if (fd < 0 || (lam_stat_at(fd, "", st) == 0 && S_ISREG(st->stx_mode)))
 		return fd;
 	lam_close(&fd);
 	return -ESTALE;
 }
 
-static int open_once(struct lam_core *core, const struct lam_at *at, int flags)
+static int open_below(struct lam_core *core, const struct lam_at *at)
 {
 	struct lam_contents found;
+	int rc = at->dir->layer->ops->open_data(core, at->dir, at->name, &found);
+
+	return rc < 0 ? rc : found.fd;
+}
+
+static int open_once(struct lam_core *core, const struct lam_at *at, int flags, struct statx *st)
+{
 	char number[12];
 	int fd;
 
 	if (at->fd >= 0) /* through the magic link: the object has no name */
-		return result(
+		fd = result(
 			openat(core->proc_fd, lam_decimal(number, (unsigned int)at->fd), flags | O_CLOEXEC));
-	if (at->dir->layer->image)
+	else if (at->dir->layer->image)
 		return flags == O_RDONLY ? -ENOTTY : -EROFS;
-	if (flags == O_RDONLY) {
-		fd = at->dir->layer->ops->open_data(core, at->dir, at->name, &found);
-		return fd < 0 ? fd : only_regular(found.fd);
-	}
-	fd = lam_ldir_fd(core, at->dir);
-	return fd < 0 ? fd : only_regular(lam_openat(fd, at->name, flags | O_NONBLOCK, 0));
+	else if (flags == O_RDONLY)
+		fd = open_below(core, at);
+	else if ((fd = lam_ldir_look(core, at->dir)) >= 0)
+		fd = lam_openat(fd, at->name, flags | O_NONBLOCK, 0);
+	return only_regular(fd, st);
 }
 
-int lam_at_open(struct lam_core *core, const struct lam_at *at, int flags)
+static int open_stat(struct lam_core *core, const struct lam_at *at, int flags, struct statx *opened)
 {
 	struct statx st;
 	int fd, rc;
 
-	fd = open_once(core, at, flags);
+	fd = open_once(core, at, flags, opened);
 	if (fd != -EACCES || (at->fd < 0 && !at->dir->layer->upper))
 		return fd;
 	/*
@@ -135,18 +139,31 @@ int lam_at_open(struct lam_core *core, const struct lam_at *at, int flags)
 	rc = lam_at_chmod(core, at, (st.stx_mode & 07777) | S_IRUSR | S_IWUSR);
 	if (rc < 0)
 		return fd;
-	fd = open_once(core, at, flags);
+	fd = open_once(core, at, flags, opened);
 	rc = lam_at_chmod(core, at, st.stx_mode & 07777);
 	if (rc < 0)
 		lam_close(&fd);
 	return rc < 0 ? rc : fd;
 }
 
-int lam_at_contents(struct lam_core *core, const struct lam_at *at, int flags, struct lam_contents *out)
+int lam_at_open(struct lam_core *core, const struct lam_at *at, int flags)
 {
-	if (at->fd < 0 && at->dir->layer->image && flags == O_RDONLY)
-		return at->dir->layer->ops->open_data(core, at->dir, at->name, out);
-	*out = (struct lam_contents){ .fd = lam_at_open(core, at, flags) };
+	struct statx st;
+
+	return open_stat(core, at, flags, &st);
+}
+
+int lam_at_contents(struct lam_core *core, const struct lam_at *at, int flags, struct lam_contents *out,
+		    struct statx *st)
+{
+	struct statx own;
+	int rc;
+
+	if (at->fd < 0 && at->dir->layer->image && flags == O_RDONLY) {
+		rc = st ? lam_at_stat(core, at, st) : 0;
+		return rc < 0 ? rc : at->dir->layer->ops->open_data(core, at->dir, at->name, out);
+	}
+	*out = (struct lam_contents){ .fd = open_stat(core, at, flags, st ? st : &own) };
 	return out->fd < 0 ? out->fd : 0;
 }
 
@@ -168,7 +185,9 @@ ssize_t lam_at_getxattr(struct lam_core *core, const struct lam_at *at, const ch
 
 	if (at->fd < 0)
 		return lam_layer_getxattr(core, at->dir, at->name, key, value, size);
-	length = getxattr(lam_fd_path(&path, at->fd), key, value, size);
+	length = fgetxattr(at->fd, key, value, size);
+	if (length < 0 && errno == EBADF) /* O_PATH */
+		length = getxattr(lam_fd_path(&path, at->fd), key, value, size);
 	return length < 0 ? -errno : length;
 }
 
@@ -179,7 +198,9 @@ ssize_t lam_at_listxattr(struct lam_core *core, const struct lam_at *at, char *l
 
 	if (at->fd < 0)
 		return lam_layer_listxattr(core, at->dir, at->name, list, size);
-	length = listxattr(lam_fd_path(&path, at->fd), list, size);
+	length = flistxattr(at->fd, list, size);
+	if (length < 0 && errno == EBADF)
+		length = listxattr(lam_fd_path(&path, at->fd), list, size);
 	return length < 0 ? -errno : length;
 }
 
@@ -192,7 +213,7 @@ int lam_at_setxattr(struct lam_core *core, const struct lam_at *at, const char *
 
 	if (at->fd >= 0)
 		return result(setxattr(lam_fd_path(&path, at->fd), key, value, size, flags));
-	fd = lam_ldir_at(core, at->dir, &name);
+	fd = lam_ldir_look_at(core, at->dir, &name);
 	return fd < 0 ? fd : lam_setxattr_at(fd, name, key, value, size, flags);
 }
 
@@ -204,6 +225,6 @@ int lam_at_removexattr(struct lam_core *core, const struct lam_at *at, const cha
 
 	if (at->fd >= 0)
 		return result(removexattr(lam_fd_path(&path, at->fd), key));
-	fd = lam_ldir_at(core, at->dir, &name);
+	fd = lam_ldir_look_at(core, at->dir, &name);
 	return fd < 0 ? fd : lam_removexattr_at(fd, name, key);
 }

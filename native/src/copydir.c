@@ -14,14 +14,18 @@
 #include <lamina/table.h>
 #include <lamina/xattr.h>
 
-int lam_set_origin(struct lam_core *core, const struct lam_at *at, const struct statx *st,
+int lam_set_origin(struct lam_core *core, const struct lam_at *at, int fd, const struct statx *st,
 		   struct lam_temp *temp)
 {
 	char key[LAM_KEY_MAX];
 	struct lam_fh fh;
+	int rc;
 
-	if (!(temp->layer->abilities & LAM_UP_XATTR) || at->fd >= 0 ||
-	    at->dir->layer->ops->handle(core, at->dir, at->name, lam_dev(st), &fh) < 0)
+	if (!(temp->layer->abilities & LAM_UP_XATTR) || at->fd >= 0)
+		return -EOPNOTSUPP;
+	rc = fd < 0 ? at->dir->layer->ops->handle(core, at->dir, at->name, lam_dev(st), &fh)
+		    : lam_fh_encode(core, fd, "", lam_dev(st), &fh);
+	if (rc < 0)
 		return -EOPNOTSUPP;
 	return lam_temp_setxattr(temp, lam_private_name(core, "origin", key), fh.bytes, fh.length);
 }
@@ -31,7 +35,7 @@ static int copy_dir(struct lam_core *core, struct lam_node *dir, struct lam_ldir
 {
 	struct lam_dent *dent = dir->dent;
 	struct lam_layer *layer = above->layer;
-	struct lam_times times;
+	struct timespec mtime;
 	struct lam_ldir *part;
 	struct lam_temp temp;
 	struct lam_at at;
@@ -47,16 +51,16 @@ static int copy_dir(struct lam_core *core, struct lam_node *dir, struct lam_ldir
 		rc = lam_temp_node(core, layer, S_IFDIR | 0700, 0, NULL, &temp);
 	if (rc < 0)
 		return rc;
-	if (lam_set_origin(core, &at, &st, &temp) == 0)
+	if (lam_set_origin(core, &at, -1, &st, &temp) == 0)
 		rc = lam_mark_impure(core, above);
 	if (rc == 0)
-		rc = lam_copy_meta(core, &at, &st, &temp, false);
+		rc = lam_copy_meta(core, &at, &st, &temp, false, NULL);
 	if (rc == 0)
-		rc = lam_times_save(core, above, &times);
+		rc = lam_mtime_save(core, above, &mtime);
 	if (rc == 0)
 		rc = lam_temp_publish(core, &temp, above, dent->name, false);
 	if (rc == 0)
-		lam_times_restore(core, above, &times);
+		lam_mtime_restore(core, above, &mtime);
 	lam_temp_end(&temp);
 	if (rc < 0)
 		return rc;

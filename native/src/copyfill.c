@@ -20,47 +20,44 @@ bool lam_copy_takes_long(const struct lam_core *core, const struct lam_layer *la
 	return bytes > LAM_SMALL_COPY || (bytes > 0 && layer->slow_sync && core->fsync != LAM_FSYNC_VOLATILE);
 }
 
-static int copy_bytes(struct lam_core *core, const struct lam_contents *from, int to, uint64_t size,
-		      const struct statx *st)
+int lam_copy_contents(struct lam_core *core, struct lam_node *node, const struct lam_layer *layer,
+		      const struct lam_contents *from, int to, const struct statx *st)
 {
-	int rc = lam_contents_copy(from, to, size, st->stx_blocks * 512 < st->stx_size);
-
-	if (rc == 0 && core->fsync != LAM_FSYNC_VOLATILE && fdatasync(to) < 0)
-		rc = -errno;
-	return rc;
-}
-
-/*
- * Copy the data of 'node' into 'to', without the lock if it takes long.  Whoever else wants
- * the node copied waits for LAM_NODE_COPYING to go.
- */
-int lam_copy_contents(struct lam_core *core, struct lam_node *node, const struct lam_layer *layer, int to,
-		      uint64_t size, const struct statx *st)
-{
-	bool slow = lam_copy_takes_long(core, layer, size);
-	struct lam_contents from;
-	struct lam_at data;
+	bool slow = lam_copy_takes_long(core, layer, st->stx_size);
 	int rc;
 
-	rc = lam_at_data(core, node, &data);
-	if (rc == 0)
-		rc = lam_at_contents(core, &data, O_RDONLY, &from);
-	if (rc < 0)
-		return rc;
 	if (slow) {
 		node->flags |= LAM_NODE_COPYING;
 		core->lulls++;
 		pthread_mutex_unlock(&core->lock);
 	}
-	rc = copy_bytes(core, &from, to, size, st);
+	rc = lam_contents_copy(from, to, st->stx_size, st->stx_blocks * 512 < st->stx_size);
+	/* Before the copy gets its name.  Memory has nothing to wait for. */
+	if (rc == 0 && layer->slow_sync && core->fsync != LAM_FSYNC_VOLATILE && fdatasync(to) < 0)
+		rc = -errno;
 	if (slow) {
 		pthread_mutex_lock(&core->lock);
 		node->flags &= (uint16_t)~LAM_NODE_COPYING;
 		pthread_cond_broadcast(&core->copied);
 	}
-	lam_close(&from.fd);
 	if (rc == 0)
-		core->stats.copied_bytes += size;
+		core->stats.copied_bytes += st->stx_size;
+	return rc;
+}
+
+static int fill_in_place(struct lam_core *core, struct lam_node *node, int to, const struct statx *st)
+{
+	const struct lam_layer *layer = node->f.upper.dir ? node->f.upper.dir->layer : &core->layers[0];
+	struct lam_contents from;
+	struct lam_at data;
+	int rc = lam_at_data(core, node, &data);
+
+	if (rc == 0)
+		rc = lam_at_contents(core, &data, O_RDONLY, &from, NULL);
+	if (rc < 0)
+		return rc;
+	rc = lam_copy_contents(core, node, layer, &from, to, st);
+	lam_close(&from.fd);
 	return rc;
 }
 
@@ -113,7 +110,7 @@ int lam_metacopy_fill(struct lam_core *core, struct lam_node *node, enum lam_cop
 	if (how == LAM_COPY_EMPTY)
 		rc = ftruncate(to, 0) < 0 ? -errno : 0;
 	else
-		rc = lam_copy_contents(core, node, &core->layers[0], to, st.stx_size, &below);
+		rc = fill_in_place(core, node, to, &below);
 	times[0] = (struct timespec){ .tv_sec = st.stx_atime.tv_sec, .tv_nsec = st.stx_atime.tv_nsec };
 	times[1] = (struct timespec){ .tv_sec = st.stx_mtime.tv_sec, .tv_nsec = st.stx_mtime.tv_nsec };
 	if (how == LAM_COPY_EMPTY)

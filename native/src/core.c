@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +115,8 @@ static int settings(struct lam_core *core, const struct lam_config *config, stru
 		return lam_fail(why, -errno, "is needed to reach files without a name", "/proc/self/fd");
 	set_limits(core, config);
 	umask(0); /* new objects get the mode that the requester's umask leaves */
+	/* The lock lets one thread allocate at a time; heaps of their own would grow by a system call a page. */
+	mallopt(M_ARENA_MAX, 1);
 	return 0;
 }
 

@@ -48,6 +48,19 @@ void lam_file_uncache(struct lam_core *core, struct lam_node *node)
 	lam_file_put(core, file);
 }
 
+int lam_file_take(struct lam_core *core, struct lam_node *node)
+{
+	struct lam_file *file = node->f.file;
+	int fd;
+
+	if (!file || file->refs > 1 || file->on_lower)
+		return -1;
+	fd = file->fd;
+	file->fd = -1;
+	lam_file_uncache(core, node);
+	return fd;
+}
+
 void lam_file_cache(struct lam_core *core, struct lam_node *node, struct lam_file *file)
 {
 	lam_file_uncache(core, node);
@@ -78,7 +91,7 @@ int lam_node_file(struct lam_core *core, struct lam_node *node, bool write, stru
 	rc = lam_at_data(core, node, &at);
 	if (rc < 0)
 		return rc;
-	rc = lam_at_contents(core, &at, write ? O_RDWR : O_RDONLY, &found);
+	rc = lam_at_contents(core, &at, write ? O_RDWR : O_RDONLY, &found, NULL);
 	if (rc < 0)
 		return rc;
 	file = lam_file_new(found.fd, write, on_lower);

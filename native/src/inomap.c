@@ -124,15 +124,15 @@ int lam_fh_encode(struct lam_core *core, int dirfd, const char *name, uint64_t d
 		struct file_handle handle;
 		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
 	} u = { .handle = { .handle_bytes = MAX_HANDLE_SZ } };
-	int mount_id, fsid = lam_fsid(core, dev);
+	int mount_id, fsid = lam_fsid(core, dev), flags = *name ? 0 : AT_EMPTY_PATH;
 
 	if (fsid < 0)
 		return fsid;
-	if (name_to_handle_at(dirfd, name, &u.handle, &mount_id, 0) < 0) {
+	if (name_to_handle_at(dirfd, name, &u.handle, &mount_id, flags) < 0) {
 		if (errno != EOPNOTSUPP)
 			return -errno;
 		u.handle.handle_bytes = MAX_HANDLE_SZ;
-		if (name_to_handle_at(dirfd, name, &u.handle, &mount_id, AT_HANDLE_FID) < 0)
+		if (name_to_handle_at(dirfd, name, &u.handle, &mount_id, flags | AT_HANDLE_FID) < 0)
 			return -EOPNOTSUPP;
 	}
 	if (FB_HEAD + u.handle.handle_bytes > LAM_FH_MAX)

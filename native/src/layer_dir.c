@@ -17,7 +17,7 @@
 
 static int dir_stat(struct lam_core *core, struct lam_ldir *dir, const char *name, struct statx *st)
 {
-	int fd = lam_ldir_at(core, dir, &name);
+	int fd = lam_ldir_look_at(core, dir, &name);
 
 	return fd < 0 ? fd : lam_stat_at(fd, name, st);
 }
@@ -78,12 +78,10 @@ static int dir_scan(struct lam_core *core, struct lam_ldir *dir, lam_scan_fn fn,
 {
 	char *block;
 	long length;
+	bool own;
 	int fd, rc;
 
-	fd = lam_ldir_fd(core, dir);
-	if (fd < 0)
-		return fd;
-	fd = lam_openat(fd, ".", O_RDONLY | O_DIRECTORY, 0);
+	fd = lam_ldir_list(core, dir, &own);
 	if (fd < 0)
 		return fd;
 	block = malloc(SCAN_BUFFER);
@@ -98,14 +96,15 @@ static int dir_scan(struct lam_core *core, struct lam_ldir *dir, lam_scan_fn fn,
 			rc = scan_block(core, dir, block, length, fn, arg);
 	}
 	free(block);
-	lam_close(&fd);
+	if (own)
+		lam_close(&fd);
 	return rc;
 }
 
 static ssize_t dir_readlink(struct lam_core *core, struct lam_ldir *dir, const char *name, char *buf,
 			    size_t size)
 {
-	int fd = lam_ldir_fd(core, dir);
+	int fd = lam_ldir_look(core, dir);
 	ssize_t length;
 
 	if (fd < 0)
@@ -117,7 +116,7 @@ static ssize_t dir_readlink(struct lam_core *core, struct lam_ldir *dir, const c
 static ssize_t dir_getxattr(struct lam_core *core, struct lam_ldir *dir, const char *name, const char *key,
 			    void *value, size_t size)
 {
-	int fd = lam_ldir_at(core, dir, &name);
+	int fd = lam_ldir_look_at(core, dir, &name);
 
 	return fd < 0 ? fd : lam_getxattr_at(fd, name, key, value, size);
 }
@@ -125,7 +124,7 @@ static ssize_t dir_getxattr(struct lam_core *core, struct lam_ldir *dir, const c
 static ssize_t dir_listxattr(struct lam_core *core, struct lam_ldir *dir, const char *name, char *list,
 			     size_t size)
 {
-	int fd = lam_ldir_at(core, dir, &name);
+	int fd = lam_ldir_look_at(core, dir, &name);
 
 	return fd < 0 ? fd : lam_listxattr_at(fd, name, list, size);
 }
@@ -133,7 +132,7 @@ static ssize_t dir_listxattr(struct lam_core *core, struct lam_ldir *dir, const 
 static int dir_open_data(struct lam_core *core, struct lam_ldir *dir, const char *name,
 			 struct lam_contents *out)
 {
-	int fd = lam_ldir_fd(core, dir), data;
+	int fd = lam_ldir_look(core, dir), data;
 
 	if (fd < 0)
 		return fd;
@@ -148,7 +147,7 @@ static int dir_open_data(struct lam_core *core, struct lam_ldir *dir, const char
 static int dir_handle(struct lam_core *core, struct lam_ldir *dir, const char *name, uint64_t dev,
 		      struct lam_fh *fh)
 {
-	int fd = lam_ldir_fd(core, dir);
+	int fd = lam_ldir_look(core, dir);
 
 	return fd < 0 ? fd : lam_fh_encode(core, fd, name, dev, fh);
 }

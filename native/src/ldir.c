@@ -13,11 +13,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <lamina/sys.h>
 #include <lamina/xattr.h>
 
 #define OPEN_DIR (O_PATH | O_DIRECTORY)
+#define LIST_DIR (O_RDONLY | O_DIRECTORY)
 #define REOPEN_MAX 4000 /* bytes of a path given to one openat2; PATH_MAX is 4096 */
 
 struct lam_ldir *lam_ldir_root(struct lam_layer *layer, int fd)
@@ -62,6 +64,7 @@ static void close_fd(struct lam_core *core, struct lam_ldir *dir)
 		lam_list_del(&dir->lru);
 		core->ndirfds--;
 	}
+	dir->flags &= ~(uint32_t)LAM_LDIR_LISTS;
 	lam_close(&dir->fd);
 }
 
@@ -88,6 +91,7 @@ int lam_ldir_moved(struct lam_core *core, struct lam_ldir *dir, struct lam_ldir 
 	lam_ldir_get(parent);
 	lam_ldir_put(core, dir->parent);
 	dir->parent = parent;
+	dir->flags &= ~(uint32_t)LAM_LDIR_MTIME; /* ".." has changed */
 	return 0;
 }
 
@@ -128,7 +132,7 @@ static struct lam_ldir *reach(struct lam_ldir *dir, const struct lam_ldir *base,
  * Open 'dir' from its nearest open ancestor.  Descriptors on a long way are not kept: callers
  * count on the cache closing nothing for some calls (LAM_LDIR_SAFE), however deep one goes.
  */
-static int reopen(struct lam_ldir *dir)
+static int reopen(struct lam_ldir *dir, int flags)
 {
 	struct lam_ldir *base = dir, *target;
 	int from, fd, step = -1;
@@ -140,11 +144,11 @@ static int reopen(struct lam_ldir *dir)
 		char path[REOPEN_MAX + 1];
 
 		target = reach(dir, base, path);
-		fd = lam_openat_beneath(from, path, OPEN_DIR);
+		fd = lam_openat_beneath(from, path, target == dir ? flags : OPEN_DIR);
 		if (fd == -ENOSYS) { /* before Linux 5.6: one component at a time, still without links */
 			for (target = dir; target->parent != base; target = target->parent)
 				continue;
-			fd = lam_openat(from, target->name, OPEN_DIR, 0);
+			fd = lam_openat(from, target->name, target == dir ? flags : OPEN_DIR, 0);
 		}
 		lam_close(&step);
 		from = step = fd;
@@ -153,12 +157,12 @@ static int reopen(struct lam_ldir *dir)
 	return fd;
 }
 
-int lam_ldir_fd(struct lam_core *core, struct lam_ldir *dir)
+int lam_ldir_look(struct lam_core *core, struct lam_ldir *dir)
 {
 	if (dir->layer->image)
 		return -EOPNOTSUPP;
 	if (dir->fd < 0) {
-		int fd = reopen(dir);
+		int fd = reopen(dir, OPEN_DIR);
 
 		if (fd < 0)
 			return fd;
@@ -169,13 +173,50 @@ int lam_ldir_fd(struct lam_core *core, struct lam_ldir *dir)
 	return dir->fd;
 }
 
-int lam_ldir_at(struct lam_core *core, struct lam_ldir *dir, const char **name)
+int lam_ldir_fd(struct lam_core *core, struct lam_ldir *dir)
+{
+	dir->flags &= ~(uint32_t)LAM_LDIR_MTIME;
+	return lam_ldir_look(core, dir);
+}
+
+/* A directory that is not open yet is opened for both uses at once, if it may be read. */
+int lam_ldir_list(struct lam_core *core, struct lam_ldir *dir, bool *own)
+{
+	int fd;
+
+	*own = false;
+	if (dir->fd < 0) {
+		fd = reopen(dir, LIST_DIR);
+		if (fd >= 0) {
+			remember_fd(core, dir, fd);
+			dir->flags |= LAM_LDIR_LISTS;
+			return fd;
+		}
+		if (fd != -EACCES)
+			return fd;
+	}
+	fd = lam_ldir_look(core, dir);
+	if (fd < 0)
+		return fd;
+	if (dir->flags & LAM_LDIR_LISTS)
+		return lseek(fd, 0, SEEK_SET) < 0 ? -errno : fd;
+	*own = true;
+	return lam_openat(fd, ".", LIST_DIR, 0);
+}
+
+int lam_ldir_look_at(struct lam_core *core, struct lam_ldir *dir, const char **name)
 {
 	if (strcmp(*name, ".") == 0 && dir->parent) {
 		*name = dir->name;
 		dir = dir->parent;
 	}
-	return lam_ldir_fd(core, dir);
+	return lam_ldir_look(core, dir);
+}
+
+int lam_ldir_at(struct lam_core *core, struct lam_ldir *dir, const char **name)
+{
+	dir->flags &= ~(uint32_t)LAM_LDIR_MTIME;
+	return lam_ldir_look_at(core, dir, name);
 }
 
 /* Set the flag that one overlay xattr of a directory stands for. */

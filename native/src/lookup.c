@@ -107,7 +107,8 @@ int lam_dir_ino(struct lam_core *core, struct lam_node *node)
 	return 0;
 }
 
-static int make_dir(struct lam_core *core, struct lam_dent *dent, struct lam_node *node)
+static int make_dir(struct lam_core *core, struct lam_dent *dent, struct lam_node *node,
+		    const struct statx *st)
 {
 	struct lam_parts parts;
 	int rc;
@@ -115,6 +116,8 @@ static int make_dir(struct lam_core *core, struct lam_dent *dent, struct lam_nod
 	rc = lam_resolve_dir(core, dent, &parts);
 	if (rc < 0)
 		return rc;
+	parts.list[0]->ino = st->stx_ino;
+	parts.list[0]->dev = lam_dev(st);
 	rc = lam_node_set_parts(core, node, parts.list, parts.count);
 	if (rc < 0) {
 		lam_parts_free(core, &parts);
@@ -205,7 +208,7 @@ static int make_node(struct lam_core *core, struct lam_dent *dent, struct lam_ld
 	lam_node_ref(node);
 	lam_node_attach(core, node, dent);
 	if (lam_is_dir(node)) {
-		rc = make_dir(core, dent, node);
+		rc = make_dir(core, dent, node, st);
 	} else {
 		rc = make_file(core, dent, part, node, st);
 		if (rc == 0 && st->stx_nlink > 1)

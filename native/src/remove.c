@@ -13,6 +13,7 @@
 
 #include <lamina/at.h>
 #include <lamina/copyup.h>
+#include <lamina/handle.h>
 #include <lamina/layer.h>
 #include <lamina/links.h>
 #include <lamina/node.h>
@@ -34,7 +35,7 @@ int lam_hold(struct lam_core *core, struct lam_dent *dent)
 	if (lam_is_dir(node)) {
 		if (node->fd >= 0 || !lam_upper_dir(node) || !known)
 			return 0;
-		fd = lam_ldir_fd(core, node->d.parts[0]);
+		fd = lam_ldir_look(core, node->d.parts[0]);
 		node->fd = fd < 0 ? fd : lam_openat(fd, ".", O_PATH | O_DIRECTORY, 0);
 		return node->fd < 0 ? node->fd : 0;
 	}
@@ -48,7 +49,10 @@ int lam_hold(struct lam_core *core, struct lam_dent *dent)
 		return 0;
 	if (dent->alias || node->dent != dent) /* another name keeps it */
 		return 0;
-	fd = lam_ldir_fd(core, upper->dir);
+	node->fd = lam_file_take(core, node);
+	if (node->fd >= 0)
+		return 0;
+	fd = lam_ldir_look(core, upper->dir);
 	fd = fd < 0 ? fd : lam_openat(fd, upper->name ? upper->name : dent->name, O_PATH, 0);
 	if (fd < 0)
 		return fd;

@@ -21,7 +21,7 @@ static int result(long rc)
 
 static int begin(struct lam_core *core, struct lam_layer *layer, struct lam_temp *temp)
 {
-	*temp = (struct lam_temp){ .layer = layer, .fd = -1 };
+	*temp = (struct lam_temp){ .layer = layer, .fd = -1, .mode = LAM_MODE_UNKNOWN };
 	temp->dirfd = lam_ldir_fd(core, layer->work);
 	return temp->dirfd < 0 ? temp->dirfd : 0;
 }
@@ -39,6 +39,8 @@ int lam_temp_file(struct lam_core *core, struct lam_layer *layer, mode_t mode, s
 		return rc;
 	if (layer->abilities & LAM_UP_TMPFILE) {
 		temp->fd = lam_openat(temp->dirfd, ".", O_TMPFILE | O_RDWR, mode);
+		if (layer->abilities & LAM_UP_EXACT)
+			temp->mode = mode;
 		return temp->fd < 0 ? temp->fd : 0;
 	}
 	lam_temp_name(layer, temp->name);

@@ -40,16 +40,22 @@ static int make_dir(int dirfd, const char *name)
 	return rc == -EEXIST ? 0 : rc;
 }
 
-static bool probe_tmpfile(int work, int proc_fd)
+/* Can nameless files be made and named, and do they come out as asked for (no default ACL, no mapped ids)? */
+static uint32_t probe_tmpfile(const struct lam_core *core, int work)
 {
-	int fd = lam_openat(work, ".", O_TMPFILE | O_RDWR, 0600), rc;
+	int fd = lam_openat(work, ".", O_TMPFILE | O_RDWR, 0777), rc;
+	uint32_t found = 0;
+	struct statx st;
 
 	if (fd < 0)
-		return false;
-	rc = lam_link_fd(fd, proc_fd, work, PROBE);
+		return 0;
+	if (lam_stat_at(fd, "", &st) == 0 && (st.stx_mode & 07777) == 0777 && st.stx_uid == core->euid &&
+	    st.stx_gid == core->egid)
+		found = LAM_UP_EXACT;
+	rc = lam_link_fd(fd, core->proc_fd, work, PROBE);
 	lam_close(&fd);
 	lam_unlink_at(work, PROBE, 0);
-	return rc == 0;
+	return rc < 0 ? 0 : found | LAM_UP_TMPFILE;
 }
 
 static bool probe_mknod(int work)
@@ -76,8 +82,7 @@ static void probe(struct lam_core *core, struct lam_layer *layer, int work)
 	struct statfs fs;
 
 	layer->abilities = LAM_UP_RENAME_WH; /* until it fails */
-	if (probe_tmpfile(work, core->proc_fd))
-		layer->abilities |= LAM_UP_TMPFILE;
+	layer->abilities |= probe_tmpfile(core, work);
 	if (probe_mknod(work))
 		layer->abilities |= LAM_UP_MKNOD | LAM_UP_WHLINK;
 	if (probe_xattr(core, work))

@@ -154,25 +154,6 @@ static int set_size(struct lam_core *core, struct lam_node *node, uint64_t fh, c
 	return rc;
 }
 
-static struct timespec time_of(uint32_t valid, uint32_t set, uint32_t now, int64_t sec, uint32_t nsec)
-{
-	if (valid & now)
-		return (struct timespec){ .tv_nsec = UTIME_NOW };
-	if (valid & set)
-		return (struct timespec){ .tv_sec = sec, .tv_nsec = nsec };
-	return (struct timespec){ .tv_nsec = UTIME_OMIT };
-}
-
-static int set_times(struct lam_core *core, const struct lam_at *at, const struct lam_setattr *set)
-{
-	struct timespec times[2] = {
-		time_of(set->valid, LAM_SET_ATIME, LAM_SET_ATIME_NOW, set->atime, set->atimensec),
-		time_of(set->valid, LAM_SET_MTIME, LAM_SET_MTIME_NOW, set->mtime, set->mtimensec),
-	};
-
-	return lam_at_utimens(core, at, times);
-}
-
 /* Owner and mode beside the inode, where the store cannot hold them. */
 static int set_override(struct lam_core *core, const struct lam_at *at, const struct lam_setattr *set)
 {
@@ -213,6 +194,7 @@ static int apply(struct lam_core *core, const struct lam_caller *caller, struct 
 {
 	const uint32_t owner = LAM_SET_UID | LAM_SET_GID;
 	const uint32_t times = LAM_SET_ATIME | LAM_SET_MTIME | LAM_SET_ATIME_NOW | LAM_SET_MTIME_NOW;
+	struct timespec when[2];
 	struct lam_at at;
 	int rc = lam_at_top(core, node, &at);
 
@@ -231,8 +213,10 @@ static int apply(struct lam_core *core, const struct lam_caller *caller, struct 
 			rc = lam_at_chmod(core, &at, set->mode & 07777);
 		}
 	}
-	if (rc == 0 && set->valid & times)
-		rc = set_times(core, &at, set);
+	if (rc == 0 && set->valid & times) {
+		lam_set_times(set, when);
+		rc = lam_at_utimens(core, &at, when);
+	}
 	return rc;
 }
 
@@ -248,6 +232,7 @@ int lam_setattr(struct lam_core *core, const struct lam_caller *caller, uint64_t
 		const struct lam_setattr *set, struct lam_attr *attr)
 {
 	enum lam_copy how = LAM_COPY_META;
+	struct lam_wish wish = { .set = set };
 	struct lam_node *node;
 	int rc = lam_enter(core, nodeid, &node);
 
@@ -261,11 +246,11 @@ int lam_setattr(struct lam_core *core, const struct lam_caller *caller, uint64_t
 	if (rc == 0 && set->valid == LAM_SET_SIZE && set->size == 0 && is_empty(core, node))
 		how = LAM_COPY_DATA; /* nothing changes, not even mtime */
 	if (rc == 0)
-		rc = lam_copyup(core, caller, node, how);
-	if (rc == 0)
+		rc = lam_copyup_for(core, caller, node, how, &wish);
+	if (rc == 0 && !wish.done)
 		rc = apply(core, caller, node, fh, set);
 	if (rc == 0)
-		rc = getattr(core, node, attr);
+		rc = wish.done ? lam_show_attr(core, node, &wish.st, attr) : getattr(core, node, attr);
 	lam_leave(core, node);
 	return rc;
 }

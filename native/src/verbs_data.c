@@ -201,7 +201,7 @@ static int sync_fd(const struct lam_core *core, int fd, bool datasync)
 static int sync_dir(struct lam_core *core, struct lam_node *node, bool datasync)
 {
 	struct lam_ldir *part = lam_upper_dir(node);
-	int fd = part ? lam_ldir_fd(core, part) : -1, rc;
+	int fd = part ? lam_ldir_look(core, part) : -1, rc;
 
 	if (!part)
 		return 0;

@@ -8,6 +8,7 @@
 
 #include <lamina/at.h>
 #include <lamina/copyup.h>
+#include <lamina/handle.h>
 #include <lamina/layer.h>
 #include <lamina/sys.h>
 #include <lamina/verbs.h>
@@ -38,7 +39,7 @@ static int open_object(struct lam_core *core, struct lam_node *node)
 		return S_ISREG(node->type) ? lam_at_open(core, &at, O_RDONLY) : -ENOTTY;
 	if (at.fd >= 0)
 		return lam_openat(at.fd, ".", O_RDONLY | O_DIRECTORY, 0);
-	fd = lam_ldir_fd(core, at.dir);
+	fd = lam_ldir_look(core, at.dir);
 	return fd < 0 ? fd : lam_openat(fd, ".", O_RDONLY | O_DIRECTORY, 0);
 }
 
@@ -72,6 +73,8 @@ int lam_ioctl(struct lam_core *core, const struct lam_caller *caller, uint64_t n
 		rc = ioctl(fd, cmd, &room) < 0 ? -errno : 0;
 		memcpy(arg, &room, used);
 	}
+	if (rc == 0 && changes && !lam_is_dir(node))
+		lam_file_uncache(core, node); /* what may be written is asked at each open */
 	lam_close(&fd);
 	lam_leave(core, node);
 	return rc;

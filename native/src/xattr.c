@@ -120,7 +120,7 @@ int lam_private_set(struct lam_core *core, struct lam_ldir *dir, const char *nam
 		    const void *value, size_t size)
 {
 	char key[LAM_KEY_MAX];
-	int fd = lam_ldir_at(core, dir, &name);
+	int fd = lam_ldir_look_at(core, dir, &name);
 
 	if (fd < 0)
 		return fd;
@@ -130,7 +130,7 @@ int lam_private_set(struct lam_core *core, struct lam_ldir *dir, const char *nam
 int lam_private_remove(struct lam_core *core, struct lam_ldir *dir, const char *name, const char *suffix)
 {
 	char key[LAM_KEY_MAX];
-	int fd = lam_ldir_at(core, dir, &name);
+	int fd = lam_ldir_look_at(core, dir, &name);
 
 	if (fd < 0)
 		return fd;

@@ -29,8 +29,13 @@ struct timespec;
 int lam_at_utimens(struct lam_core *core, const struct lam_at *at, const struct timespec times[2]);
 /* Open for data ('flags' O_RDONLY, O_RDWR, O_WRONLY); lends owners' rights they could take (a mode 0200 file). */
 int lam_at_open(struct lam_core *core, const struct lam_at *at, int flags);
-/* The same for what may lie on an image, where there is no descriptor; the caller closes 'out->fd' if there is. */
-int lam_at_contents(struct lam_core *core, const struct lam_at *at, int flags, struct lam_contents *out);
+struct lam_contents;
+/*
+ * The same for what may lie on an image, where there is no descriptor; the caller closes 'out->fd' if
+ * there is.  'st' (may be NULL): the attributes of the object that has the contents.
+ */
+int lam_at_contents(struct lam_core *core, const struct lam_at *at, int flags, struct lam_contents *out,
+		    struct statx *st);
 ssize_t lam_at_readlink(struct lam_core *core, const struct lam_at *at, char *buf, size_t size);
 ssize_t lam_at_getxattr(struct lam_core *core, const struct lam_at *at, const char *key, void *value,
 			size_t size);

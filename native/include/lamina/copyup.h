@@ -35,12 +35,21 @@ enum lam_copy {
 int lam_copyup(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node,
 	       enum lam_copy how);
 
-/* A copy-up changes an upper directory that users see unchanged: its times are put back. */
-struct lam_times {
-	struct timespec at[2];
+/*
+ * The change for which a node is copied up (LAM_COPY_META): where it can be made on the way, the
+ * copy has it from the start ('done'), and 'st' are the attributes it came to.
+ */
+struct lam_wish {
+	const struct lam_setattr *set;
+	struct statx st;
+	bool done;
 };
-int lam_times_save(struct lam_core *core, struct lam_ldir *dir, struct lam_times *times);
-void lam_times_restore(struct lam_core *core, struct lam_ldir *dir, const struct lam_times *times);
+int lam_copyup_for(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node,
+		   enum lam_copy how, struct lam_wish *wish);
+
+/* A copy-up changes an upper directory that users see unchanged: its mtime is put back. */
+int lam_mtime_save(struct lam_core *core, struct lam_ldir *dir, struct timespec *mtime);
+void lam_mtime_restore(struct lam_core *core, struct lam_ldir *dir, const struct timespec *mtime);
 
 /* The part of a directory on the upper 'layer', made (with its parents) if it is not there. */
 int lam_dir_on(struct lam_core *core, struct lam_node *dir, struct lam_layer *layer, struct lam_ldir **out);
@@ -49,26 +58,33 @@ int lam_dir_on(struct lam_core *core, struct lam_node *dir, struct lam_layer *la
 
 struct lam_temp;
 struct lam_at;
-/* Name the origin 'at' in an xattr of its copy; -EOPNOTSUPP where handles or xattrs are not to be had. */
-int lam_set_origin(struct lam_core *core, const struct lam_at *at, const struct statx *st,
+/*
+ * Name the origin 'at' in an xattr of its copy; -EOPNOTSUPP where handles or xattrs are not to be
+ * had.  'fd' >= 0: a descriptor of the same object.
+ */
+int lam_set_origin(struct lam_core *core, const struct lam_at *at, int fd, const struct statx *st,
 		   struct lam_temp *temp);
 /* Does a copy of 'bytes' take long enough to be made without the lock, by a thread that may wait? */
 bool lam_copy_takes_long(const struct lam_core *core, const struct lam_layer *layer, uint64_t bytes);
 /*
- * Copy the data of 'node' into the descriptor 'to', without the lock if it takes long.  Whoever
- * else wants the node copied waits for LAM_NODE_COPYING to go.
+ * Copy the data of 'node', which 'from' has open, into the descriptor 'to', without the lock if it
+ * takes long.  Whoever else wants the node copied waits for LAM_NODE_COPYING to go.
  */
-int lam_copy_contents(struct lam_core *core, struct lam_node *node, const struct lam_layer *layer, int to,
-		      uint64_t size, const struct statx *st);
+struct lam_contents;
+int lam_copy_contents(struct lam_core *core, struct lam_node *node, const struct lam_layer *layer,
+		      const struct lam_contents *from, int to, const struct statx *st);
 /* Bring data into a metadata-only copy in place; until its mark goes, readers use the lower. */
 int lam_metacopy_fill(struct lam_core *core, struct lam_node *node, enum lam_copy how);
 
 /* ---- objects in the making (temp.c) ---- */
 
+#define LAM_MODE_UNKNOWN ((mode_t)-1)
+
 struct lam_temp {
 	struct lam_layer *layer;
 	int dirfd;     /* of workdir/work; borrowed */
 	int fd;	       /* of a regular file, for reading and writing; else -1 */
+	mode_t mode;   /* that it has for certain, or LAM_MODE_UNKNOWN */
 	char name[24]; /* in workdir/work; empty for an O_TMPFILE */
 };
 
@@ -103,10 +119,14 @@ int lam_copy_data(int from, int to, uint64_t size, bool sparse);
 /* Put into 'st' the owner and mode that an xattr of the lower says, if the upper will not say so by one. */
 void lam_copy_owner(struct lam_core *core, const struct lam_at *at, struct statx *st);
 /*
- * Give 'temp' the owner, xattrs, mode and times of the object 'at', whose attributes are 'st';
- * 'touched': its contents changed, mtime is now.
+ * Give 'temp' the xattrs of the object 'at', and owner, mode and times of 'st', but for what 'set'
+ * (NULL: nothing) has instead; 'touched': its contents changed, mtime is now.
  */
 int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct statx *st,
-		  struct lam_temp *temp, bool touched);
+		  struct lam_temp *temp, bool touched, const struct lam_setattr *set);
+/* Can lam_copy_meta() make the change 'set' of an object that has the attributes 'st'? */
+bool lam_copy_can_set(const struct lam_core *core, const struct statx *st, const struct lam_setattr *set);
+/* The times that 'set' asks for, UTIME_OMIT for others. */
+void lam_set_times(const struct lam_setattr *set, struct timespec times[2]);
 
 #endif

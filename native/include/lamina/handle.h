@@ -23,6 +23,8 @@ void lam_file_put(struct lam_core *core, struct lam_file *file);
 /* Make 'file' the node's cached one (the cache takes a reference of its own). */
 void lam_file_cache(struct lam_core *core, struct lam_node *node, struct lam_file *file);
 void lam_file_uncache(struct lam_core *core, struct lam_node *node);
+/* The descriptor of the cached file of an upper object that nobody else uses, now the caller's; -1 if there is none. */
+int lam_file_take(struct lam_core *core, struct lam_node *node);
 
 /*
  * lam_node_file() - a descriptor of the node's contents, with one reference for the caller

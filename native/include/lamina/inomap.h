@@ -38,7 +38,7 @@ void lam_fh_of_image(const uint8_t uuid[16], uint64_t nid, struct lam_fh *fh);
 /* The number in a handle; false if it is of another file system. */
 bool lam_fh_on_image(const struct lam_fh *fh, const uint8_t uuid[16], uint64_t *nid);
 
-/* The handle of a real object on 'dev'; -EOPNOTSUPP where the file system has none. */
+/* The handle of a real object on 'dev' ('name' "": of dirfd itself); -EOPNOTSUPP where the file system has none. */
 int lam_fh_encode(struct lam_core *core, int dirfd, const char *name, uint64_t dev, struct lam_fh *fh);
 /* The inode number that an origin xattr stands for; false if its form is unknown. */
 bool lam_fh_ino(struct lam_core *core, const struct lam_fh *fh, uint64_t *ino);

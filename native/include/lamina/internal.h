@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <lamina/core.h>
 #include <lamina/list.h>
@@ -48,6 +49,7 @@ struct lam_layer_ops;
 #define LAM_UP_MKNOD (1u << 2)	   /* char 0/0 whiteouts can be made */
 #define LAM_UP_WHLINK (1u << 3)	   /* whiteouts can be hard links of one */
 #define LAM_UP_RENAME_WH (1u << 4) /* renameat2(RENAME_WHITEOUT) */
+#define LAM_UP_EXACT (1u << 5)	   /* what is made in workdir has the mode it is made with, and our ids */
 
 struct lam_layer {
 	const struct lam_layer_ops *ops;
@@ -76,7 +78,9 @@ struct lam_layer {
 #define LAM_LDIR_ORIGIN (1u << 4)
 #define LAM_LDIR_REDIRECT (1u << 5)
 #define LAM_LDIR_ACL_KNOWN (1u << 6)
-#define LAM_LDIR_ACL (1u << 7) /* has a default ACL */
+#define LAM_LDIR_ACL (1u << 7)	 /* has a default ACL */
+#define LAM_LDIR_LISTS (1u << 8) /* 'fd' can be read, not only gone through */
+#define LAM_LDIR_MTIME (1u << 9) /* 'mtime' is the directory's: nothing but reading came since */
 
 struct lam_ldir {
 	struct lam_layer *layer;
@@ -88,7 +92,8 @@ struct lam_ldir {
 	uint64_t dev;
 	uint32_t refs;
 	uint32_t flags; /* LAM_LDIR_* */
-	int fd;		/* O_PATH, -1 when not open */
+	int fd;		/* O_PATH or LAM_LDIR_LISTS, -1 when not open */
+	struct timespec mtime;
 };
 
 /* ---- names ---- */
@@ -157,7 +162,7 @@ struct lam_node {
 	uint16_t type;	       /* S_IFMT bits */
 	uint16_t flags;	       /* LAM_NODE_* */
 	struct lam_dent *dent; /* first of its names; NULL for the root and the nameless */
-	int fd;		       /* O_PATH of a nameless upper object, else -1 */
+	int fd;		       /* of a nameless upper object, O_PATH or any other; else -1 */
 	uint32_t nlink;	       /* of LAM_NODE_INDEXED */
 	union {
 		struct {

@@ -77,14 +77,17 @@ void lam_ldir_put(struct lam_core *core, struct lam_ldir *dir); /* NULL is fine 
 int lam_ldir_moved(struct lam_core *core, struct lam_ldir *dir, struct lam_ldir *parent, const char *name);
 
 /*
- * lam_ldir_fd() - an O_PATH descriptor of the directory, opened again if it had been closed
+ * lam_ldir_fd() - a descriptor of the directory to change it by, opened again if it had been closed
  *
- * -EOPNOTSUPP on an image.
- *
- * Owned by the cache; good until the lock is released or LAM_LDIR_SAFE further calls.
+ * Owned by the cache; good until the lock is released or LAM_LDIR_SAFE further calls.  It may be
+ * O_PATH.  Nothing is known of the directory's times from here on.  -EOPNOTSUPP on an image.
  */
 #define LAM_LDIR_SAFE 16
 int lam_ldir_fd(struct lam_core *core, struct lam_ldir *dir);
+/* The same for a caller that only looks. */
+int lam_ldir_look(struct lam_core *core, struct lam_ldir *dir);
+/* One whose entries can be read, from the start; '*own': the caller closes it. */
+int lam_ldir_list(struct lam_core *core, struct lam_ldir *dir, bool *own);
 /*
  * lam_ldir_at() - a descriptor from which '*name' in the directory is reached
  *
@@ -92,6 +95,7 @@ int lam_ldir_fd(struct lam_core *core, struct lam_ldir *dir);
  * capabilities may ask for and change a directory that cannot be searched, but not through it.
  */
 int lam_ldir_at(struct lam_core *core, struct lam_ldir *dir, const char **name);
+int lam_ldir_look_at(struct lam_core *core, struct lam_ldir *dir, const char **name);
 
 /* Read the directory's overlay xattrs into flags, once. */
 int lam_ldir_marks(struct lam_core *core, struct lam_ldir *dir);
