@@ -91,10 +91,13 @@ int lam_at_utimens(struct lam_core *core, const struct lam_at *at, const struct 
 /* What was a regular file when it was looked up may be another thing by now, on a layer that others change. */
 static int only_regular(int fd, struct statx *st)
 {
-	if (fd < 0 || (lam_stat_at(fd, "", st) == 0 && S_ISREG(st->stx_mode)))
-		return fd;
-	lam_close(&fd);
-	return -ESTALE;
+	int rc = fd < 0 ? fd : lam_stat_at(fd, "", st);
+
+	if (rc == 0 && !S_ISREG(st->stx_mode))
+		rc = -ESTALE;
+	if (rc < 0)
+		lam_close(&fd);
+	return rc < 0 ? rc : fd;
 }
 
 static int open_below(struct lam_core *core, const struct lam_at *at)
