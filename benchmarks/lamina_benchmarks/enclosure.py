@@ -22,6 +22,7 @@ exec "$@"
 """
 MOUNTS = ("--mount", "--propagation=private")
 # With all ids that the user has been given, or else as root alone.
+ROOT: tuple[tuple[str, ...], ...] = ((),)
 USERS = (("--user", "--map-root-user", "--map-auto"), ("--user", "--map-root-user"))
 
 
@@ -44,20 +45,25 @@ def enter(argv: list[str]) -> None:
     if shutil.which("unshare") is None:
         raise NoEnclosureError("unshare (util-linux) is not installed")
     plain = os.geteuid() != 0
-    words = ["unshare", *(_user_words() if plain else ()), *MOUNTS, "sh", "-c", GIVE_UP, "sh"]
+    words = ["unshare", *_words(USERS if plain else ROOT), *MOUNTS, "sh", "-c", GIVE_UP, "sh"]
     again = [sys.executable, "-m", "lamina_benchmarks", *argv]
-    surroundings = {INSIDE: "user" if plain else "root", cache.VARIABLE: str(cache.root())}
+    surroundings = {
+        INSIDE: "user" if plain else "root",
+        cache.VARIABLE: str(cache.root()),
+        # For mkfs, and for what dpkg calls.
+        "PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin",
+    }
     sys.stdout.flush()
     os.execvpe(words[0], [*words, *again], os.environ | surroundings)
 
 
-def _user_words() -> tuple[str, ...]:
+def _words(ways: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """Return the first way in that works."""
     reason = ""
-    for words in USERS:
-        done = subprocess.run(
-            ["unshare", *words, *MOUNTS, "true"], capture_output=True, text=True, check=False
-        )
+    for words in ways:
+        argv = ["unshare", *words, *MOUNTS, "true"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return words
         reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"status {done.returncode}"
-    raise NoEnclosureError(f"not root, and no user namespace can be had: {reason}")
+    raise NoEnclosureError(f"no namespace can be had to mount in: {reason}")

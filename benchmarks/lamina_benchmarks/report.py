@@ -108,7 +108,7 @@ def _means(run: Run, placement: str, column: str, kind: Kind) -> str:
 
 
 def _spreads(run: Run, placement: str) -> Iterator[str]:
-    """Give how far the samples lie apart: (most - least) / median, of each row."""
+    """Give the least and the greatest sample of each cell."""
     if run.samples < 2:
         return
     yield f"spread of the times, {placement}: least to greatest sample"

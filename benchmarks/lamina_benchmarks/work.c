@@ -189,6 +189,15 @@ static void do_each(char **argv)
 			result = fchmodat(dir, name, 0600, 0);
 		} else if (!strcmp(verb, "chown")) {
 			result = fchownat(dir, name, 1000, 1000, AT_SYMLINK_NOFOLLOW);
+		} else if (!strcmp(verb, "mkdir")) {
+			name[0] = 'd';
+			result = mkdirat(dir, name, 0755);
+		} else if (!strcmp(verb, "rename")) {
+			char other[NAME_SIZE];
+
+			name_of(other, i);
+			other[0] = 'g';
+			result = renameat(dir, name, dir, other);
 		} else if (!strcmp(verb, "change")) {
 			int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
 

@@ -1,0 +1,111 @@
+"""What an operation costs in requests, held: counts do not flake where times do.
+
+Each case does one thing COUNT times through a mount of the driver's own command, as clients do,
+and compares what the server answered with a bound for each operation.  FORGET is not counted: it
+comes when the kernel pleases.  SLACK is for what a whole run costs once (a directory's lookup,
+the one OPENDIR that is answered with ENOSYS).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from lamina_benchmarks import client, columns, mounting, server
+
+COUNT = 200
+FOLDERS = 20
+SLACK = 12
+UNCOUNTED = ("FORGET", "BATCH_FORGET")
+COLUMNS = ("lamina", "lamina-passthrough", "lamina-userns")
+Words = tuple[str, ...]
+
+pytestmark = [pytest.mark.root, pytest.mark.fuse, pytest.mark.userns, pytest.mark.requires("driver")]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A piece of work on {m}, what goes before it, and the most requests an operation may cost."""
+
+    work: Words
+    most: tuple[float, float, float]  # in the order of COLUMNS
+    before: tuple[Words, ...] = ()
+    operations: int = COUNT
+
+
+CREATE = ("create", "{m}", str(COUNT), "1024")
+WALK, READ = ("walk", "{m}"), ("read", "{m}")
+ENTRIES = FOLDERS * (COUNT // FOLDERS + 1)
+
+
+def each(verb: str, where: str = "{m}/d") -> Words:
+    return ("each", verb, where, str(COUNT))
+
+
+CASES = {
+    "create": Case(CREATE, (5, 5, 4)),
+    "unlink": Case(each("unlink", "{m}"), (2, 2, 2), (CREATE,)),
+    "unlink-lower": Case(each("unlink"), (3, 3, 3)),
+    "rename": Case(each("rename", "{m}"), (3, 3, 3), (CREATE,)),
+    "mkdir": Case(each("mkdir", "{m}"), (3, 3, 3)),
+    "lookup-cold": Case(each("lookup"), (1, 1, 1)),
+    "lookup-warm": Case(each("lookup"), (0, 0, 0), (each("lookup"),)),
+    "walk-cold": Case(WALK, (0.2, 0.2, 0.2), operations=ENTRIES),
+    "walk-warm": Case(WALK, (0, 0, 0), (WALK, WALK), operations=ENTRIES),
+    "read-cold": Case(READ, (3.2, 2.2, 1.2)),
+    "read-warm": Case(READ, (2, 3, 0), (READ, READ)),
+    "copy-up": Case(each("change"), (4, 4, 3)),
+    "chmod": Case(each("chmod"), (2, 2, 2)),
+    "chown": Case(each("chown"), (3, 3, 3)),
+    "write": Case(("seqwrite", "{m}/new", str(16 << 20)), (0, 0, 1), operations=128),
+}
+
+
+@pytest.fixture(scope="module")
+def lower(session_top: Path) -> Path:
+    """A lower with one directory of COUNT files, and as many spread over FOLDERS directories below "t"."""
+    top = session_top / "counts"
+    (top / "d").mkdir(parents=True)
+    _fill(top / "d", COUNT)
+    for number in range(FOLDERS):
+        folder = top / "t" / f"{number:02}"
+        folder.mkdir(parents=True)
+        _fill(folder, COUNT // FOLDERS)
+    return top
+
+
+def _fill(folder: Path, count: int) -> None:
+    client.run([str(client.build()), "create", str(folder), str(count), "4096"])
+
+
+@pytest.fixture
+def layers(tmp_path: Path) -> Iterator[Path]:
+    for name in ("u", "w", "m"):
+        (tmp_path / name).mkdir()
+    tmp_path.chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("name", CASES)
+def test_an_operation_costs_no_more_requests(name: str, column: str, lower: Path, layers: Path) -> None:
+    case = CASES[name]
+    lowers = [lower / "t"] if case.work in (WALK, READ) else [lower]
+    target = columns.table(rootless=False)[column]
+    at = layers / "m"
+    program = str(client.build())
+
+    def words(work: Words, prefix: list[str]) -> list[str]:
+        return [*prefix, program, *(word.format(m=at) for word in work)]
+
+    with mounting.mounted(target, mounting.command(target, lowers, layers), at, []) as union:
+        for work in case.before:
+            client.run(words(work, union.prefix))
+        before = server.requests(at, union.prefix)
+        client.run(words(case.work, union.prefix))
+        spent = server.difference(server.requests(at, union.prefix), before)
+    counted = {opcode: count for opcode, count in spent.items() if opcode not in UNCOUNTED}
+    total, most = sum(counted.values()), case.most[COLUMNS.index(column)]
+    assert total <= most * case.operations + SLACK, counted
