@@ -144,14 +144,15 @@ class Download:
         skip = await self._where(reply)
         pending = bytearray()
         try:
-            async for chunk in reply.chunks():
-                known = min(skip, len(chunk))
-                skip -= known
-                pending += chunk[known:] if known else chunk
-                self._bound(len(pending))
-                if len(pending) >= PIECE:
-                    await self._write(pending)
-                    pending = bytearray()
+            async with reply.chunks() as chunks:
+                async for chunk in chunks:
+                    known = min(skip, len(chunk))
+                    skip -= known
+                    pending += chunk[known:] if known else chunk
+                    self._bound(len(pending))
+                    if len(pending) >= PIECE:
+                        await self._write(pending)
+                        pending = bytearray()
         except TransferError:
             await self._write(pending)  # what came is good
             raise

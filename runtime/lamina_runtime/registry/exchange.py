@@ -53,7 +53,10 @@ def resolve(base: str, location: str, *, insecure: bool) -> str:
     """Return the absolute address that `location` means in an answer from `base`."""
     if len(location) > MAX_ADDRESS or not location.isascii() or not location.isprintable():
         raise ProtocolError(f"{shown(base)}: sent us to an address that is none")
-    url = urljoin(base, location).partition("#")[0]
+    try:
+        url = urljoin(base, location).partition("#")[0]
+    except ValueError as exc:
+        raise ProtocolError(f"{shown(base)}: sent us to what is not an address") from exc
     origin(url)  # also refuses what is not HTTP
     if urlsplit(base).scheme == "https" and urlsplit(url).scheme != "https" and not insecure:
         raise ProtocolError(f"{shown(base)}: sent us from https to {shown(url)}")

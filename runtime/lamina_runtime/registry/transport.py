@@ -61,19 +61,25 @@ class Reply:
         self.status, self.url = response.status, url
         self.headers = Headers(response.headers)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes."""
+    @contextlib.asynccontextmanager
+    async def chunks(self) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Give the body piece by piece, as it comes."""
+        async with contextlib.aclosing(self._pieces()) as pieces:
+            yield pieces
+
+    async def _pieces(self) -> AsyncGenerator[bytes, None]:
         with _translated(self.url):
-            async for chunk in self._response.aiter_stream():
-                yield chunk
+            async for piece in self._response.aiter_stream():
+                yield piece
 
     async def read(self, limit: int) -> bytes:
         """Return the body; raises ProtocolError if it is longer than `limit`."""
         data = bytearray()
-        async for chunk in self.chunks():
-            data += chunk
-            if len(data) > limit:
-                raise ProtocolError(f"{shown(self.url)}: an answer of more than {limit} bytes")
+        async with self.chunks() as chunks:
+            async for chunk in chunks:
+                data += chunk
+                if len(data) > limit:
+                    raise ProtocolError(f"{shown(self.url)}: an answer of more than {limit} bytes")
         return bytes(data)
 
 
