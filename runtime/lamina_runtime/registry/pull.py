@@ -31,7 +31,7 @@ from lamina_runtime.registry.ratelimit import RateLimit
 from lamina_runtime.registry.session import Session
 from lamina_runtime.registry.sources import Source
 from lamina_runtime.registry.threads import entered, for_all
-from lamina_runtime.store.image import Image
+from lamina_runtime.store.images import Image
 from lamina_runtime.store.lease import Lease
 from lamina_runtime.store.store import Store
 
@@ -127,7 +127,7 @@ class _Pull:
     async def run(self) -> Pulled:
         async with entered(self._store.lease(f"pull {self._reference}")) as lease:
             before = await in_thread(self._store.references.get, self._reference)
-            top = await self._top()
+            top = await self._top(known=before is not None)
             chosen = await self._choose(top)
             image = await self._image(chosen, lease)
             new = before is None or before.image_id != image.id
@@ -136,10 +136,10 @@ class _Pull:
         limit = next(iter(self._session.rate_limits.values()), None)
         return Pulled(self._reference, image, top.digest, new, limit)
 
-    async def _top(self) -> Manifest | Index:
+    async def _top(self, *, known: bool) -> Manifest | Index:
         """Return the document that the reference names."""
         digest = self._reference.digest
-        if digest is None and await in_thread(self._store.references.get, self._reference):
+        if digest is None and known:
             digest = await self._current()
         if digest is not None and (stored := await self._stored(digest)) is not None:
             return manifest.parse(stored, algorithm=digest.algorithm)
