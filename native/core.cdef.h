@@ -235,6 +235,7 @@ struct lam_server_config {
 	uint32_t pool_threads;
 	uint32_t debug;
 	uint32_t follow;
+	uint64_t direct_read;
 	double entry_timeout;
 	double attr_timeout;
 	double negative_timeout;

@@ -39,6 +39,7 @@ class Server:
         max_write: int = 0,
         pool_threads: int = 0,
         debug: bool = False,
+        direct_read: int = 0,
         entry_timeout: float = 86400.0,
         attr_timeout: float = 86400.0,
         negative_timeout: float = 86400.0,
@@ -52,6 +53,7 @@ class Server:
         config.max_write = max_write
         config.pool_threads = pool_threads
         config.debug = debug
+        config.direct_read = direct_read
         config.follow = TRISTATE[follow]
         config.entry_timeout = entry_timeout
         config.attr_timeout = attr_timeout

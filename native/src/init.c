@@ -66,8 +66,8 @@ static uint64_t choose(struct lam_server *srv, uint64_t offered)
 {
 	const struct lam_server_config *config = &srv->config;
 	bool passthrough = wants_passthrough(srv, offered);
-	bool stateless = !passthrough && config->stateless != LAM_OFF && !forwards_handles(srv) &&
-			 (offered & FUSE_NO_OPEN_SUPPORT);
+	bool stateless = !passthrough && config->stateless != LAM_OFF && !config->direct_read &&
+			 !forwards_handles(srv) && (offered & FUSE_NO_OPEN_SUPPORT);
 	uint64_t want = ALWAYS;
 
 	if (passthrough)

@@ -110,6 +110,30 @@ static int kill_suidgid(struct lam_req *req, uint64_t fh)
 	return lam_setattr(req->core, &req->caller, req->nodeid, fh, &set, &attr);
 }
 
+/*
+ * Direct reads (direct_read=): what was opened this way goes on seeing what is written after a
+ * copy-up, since each read comes here.  Programs and libraries are mapped: they stay in the cache.
+ */
+static bool is_direct_read(struct lam_req *req, uint32_t flags, uint64_t fh)
+{
+	const struct lam_server *srv = req->srv;
+	struct lam_data data;
+	struct lam_attr attr;
+	bool lower;
+
+	if (!srv->config.direct_read || (flags & O_ACCMODE) != O_RDONLY ||
+	    !(srv->session.flags & FUSE_DIRECT_IO_ALLOW_MMAP))
+		return false;
+	if (lam_getattr(req->core, req->nodeid, fh, &attr) || attr.size < srv->config.direct_read ||
+	    attr.mode & (S_IXUSR | S_IXGRP | S_IXOTH))
+		return false;
+	if (lam_data_get(req->core, &req->caller, req->nodeid, fh, LAM_FOR_READ, &data))
+		return false;
+	lower = data.flags & LAM_DATA_IMMUTABLE;
+	lam_data_put(req->core, &data);
+	return lower;
+}
+
 int lam_op_open(struct lam_req *req)
 {
 	const struct fuse_open_in *in = req->in;
@@ -131,6 +155,8 @@ int lam_op_open(struct lam_req *req)
 	err = settle(req, req->head->nodeid, flags, &out);
 	if (err)
 		return err;
+	if (out.open_flags == FOPEN_KEEP_CACHE && is_direct_read(req, flags, out.fh))
+		out.open_flags = FOPEN_DIRECT_IO;
 	lam_slow_own_handle(req->srv->slow, out.fh);
 	if (lam_reply(req, &out, sizeof(out)))
 		undo(req, req->head->nodeid, out.fh);

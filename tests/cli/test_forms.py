@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import re
 import signal
@@ -146,6 +147,31 @@ def test_a_created_file_costs_four_requests(place: Place) -> None:
             assert grown.get(getxattr, 0) <= 2  # our own question
         assert abs(grown[lookup] - files) <= 1
         assert abs(grown[getattr_] - files) <= 2
+    finally:
+        place.unmount()
+
+
+@pytest.mark.fuse
+def test_direct_reads_see_what_is_written_after_the_copy_up(place: Place) -> None:
+    content = os.urandom(300_000)
+    (place.top / "a" / "large").write_bytes(content)
+    assert place.run("-o", f"{place.stack},direct_read=4096", str(place.merged)).returncode == 0
+    read_opcode = 15
+    try:
+        path = place.merged / "large"
+        before = counted(place.merged)
+        assert path.read_bytes() == content == path.read_bytes()
+        after = counted(place.merged)
+        assert after[read_opcode] - before.get(read_opcode, 0) >= 2  # the cache had nothing for the second
+        with (
+            path.open("rb", buffering=0) as reader,
+            mmap.mmap(reader.fileno(), 0, prot=mmap.PROT_READ) as view,
+        ):
+            assert view[:] == content
+            with path.open("r+b", buffering=0) as writer:
+                writer.write(b"new")
+            assert os.pread(reader.fileno(), 5, 0) == b"new" + content[3:5]
+            assert view[:5] == b"new" + content[3:5]
     finally:
         place.unmount()
 

@@ -130,6 +130,7 @@ def test_several_uppers() -> None:
         ("fsname=ov\\,er", "source", "ov,er"),
         ("nouserxattr", "userxattr", False),
         ("max_write=65536", "max_write", 65536),
+        ("direct_read=1048576", "direct_read", 1048576),
     ],
 )
 def test_single_options(string: str, field: str, value: object) -> None:
@@ -168,6 +169,7 @@ def test_single_options(string: str, field: str, value: object) -> None:
         ("datadir+=/a", "datadir"),
         ('context="a', "context"),
         ("max_write=99999999999999999999999", "max_write"),
+        ("direct_read=4M", "direct_read"),
     ],
 )
 def test_nonsense_is_refused_by_name(string: str, named: str) -> None:

@@ -107,6 +107,7 @@ DEFAULTS: Draft = {
     "follow": "auto",
     "forward": "",
     "max_write": 0,
+    "direct_read": 0,
     "entry_timeout": 86400.0,
     "attr_timeout": 86400.0,
     "negative_timeout": 86400.0,
@@ -151,6 +152,7 @@ class Options:
     follow: str
     forward: str
     max_write: int
+    direct_read: int
     entry_timeout: float
     attr_timeout: float
     negative_timeout: float
@@ -293,6 +295,7 @@ TABLE: dict[str, Callable[[Draft, str, str | None], None]] = {
     "entry_timeout": _store("entry_timeout", values.seconds),
     "attr_timeout": _store("attr_timeout", values.seconds),
     "negative_timeout": _store("negative_timeout", values.seconds),
+    "direct_read": _store("direct_read", values.number),
     "max_write": _store("max_write", lambda name, value: values.number(name, value, top=1 << 24)),
     # ours
     "noallow_other": _constant("allow_other", False),

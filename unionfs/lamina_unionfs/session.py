@@ -124,6 +124,7 @@ def _serve_fast(
             writeback=options.writeback,
             follow=options.follow,
             max_write=options.max_write,
+            direct_read=options.direct_read,
             debug=debug,
             entry_timeout=options.entry_timeout,
             attr_timeout=options.attr_timeout,

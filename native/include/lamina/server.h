@@ -42,7 +42,12 @@ struct lam_server_config {
 	uint32_t pool_threads; /* at most; 0: 4 */
 	uint32_t debug;	       /* 1: one line a request on stderr */
 	uint32_t follow;       /* enum lam_tristate: the reader stays on its client's CPU; auto is on */
-	double entry_timeout;  /* seconds */
+	/*
+	 * Bytes; 0: none.  Lower files of at least that size which nobody may execute are read past
+	 * the page cache: large reads cost half, small ones more.  Opens are heard of then.
+	 */
+	uint64_t direct_read;
+	double entry_timeout; /* seconds */
 	double attr_timeout;
 	double negative_timeout;
 	const char *
