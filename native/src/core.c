@@ -295,6 +295,11 @@ bool lam_core_posix_acl(const struct lam_core *core)
 	return !(core->flags & (LAM_CFG_NOACL | LAM_CFG_NOXATTR));
 }
 
+bool lam_core_noxattr(const struct lam_core *core)
+{
+	return core->flags & LAM_CFG_NOXATTR;
+}
+
 void lam_core_stats(struct lam_core *core, struct lam_stats *out)
 {
 	pthread_mutex_lock(&core->lock);

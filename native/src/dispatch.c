@@ -129,6 +129,8 @@ static bool asks_control(const struct lam_req *req)
 {
 	size_t skip = 0;
 
+	if (lam_core_noxattr(req->core))
+		return false;
 	if (req->head->opcode == FUSE_SETXATTR && req->srv->session.setxattr_ext)
 		skip = sizeof(struct fuse_setxattr_in) - FUSE_COMPAT_SETXATTR_IN_SIZE;
 	if (req->left <= skip || !memchr(req->rest + skip, 0, req->left - skip))

@@ -3,7 +3,8 @@
  * ops_xattr - extended attributes
  *
  * Names that are control requests ("user.lamina.") come here only when the slow path is not
- * to be had: there is nothing to get then, and nothing can be set.
+ * to be had: there is nothing to get then, and nothing can be set.  Without xattrs (ENOSYS) the
+ * kernel asks once and never again, before a first write for security.capability neither.
  */
 #include <errno.h>
 #include <string.h>
@@ -33,6 +34,8 @@ int lam_op_getxattr(struct lam_req *req)
 	const char *name;
 	int err = lam_req_string(req, &name);
 
+	if (lam_core_noxattr(req->core))
+		return -ENOSYS;
 	if (err)
 		return err;
 	if (lam_slow_is_control(name))
@@ -45,6 +48,8 @@ int lam_op_listxattr(struct lam_req *req)
 	const struct fuse_getxattr_in *in = req->in;
 	size_t room = in->size < req->worker->out_size ? in->size : req->worker->out_size;
 
+	if (lam_core_noxattr(req->core))
+		return -ENOSYS;
 	return answer(req, in->size,
 		      lam_listxattr(req->core, &req->caller, req->nodeid, (char *)req->worker->out, room));
 }
@@ -56,6 +61,8 @@ int lam_op_setxattr(struct lam_req *req)
 	const char *name;
 	int err;
 
+	if (lam_core_noxattr(req->core))
+		return -ENOSYS;
 	if (req->srv->session.setxattr_ext) {
 		size_t more = sizeof(*in) - FUSE_COMPAT_SETXATTR_IN_SIZE;
 
@@ -85,6 +92,8 @@ int lam_op_removexattr(struct lam_req *req)
 	const char *name;
 	int err = lam_req_string(req, &name);
 
+	if (lam_core_noxattr(req->core))
+		return -ENOSYS;
 	if (!err)
 		err = lam_removexattr(req->core, &req->caller, req->nodeid, name);
 	if (err)

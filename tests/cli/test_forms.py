@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
 import os
@@ -147,6 +148,27 @@ def test_a_created_file_costs_four_requests(place: Place) -> None:
             assert grown.get(getxattr, 0) <= 2  # our own question
         assert abs(grown[lookup] - files) <= 1
         assert abs(grown[getattr_] - files) <= 2
+    finally:
+        place.unmount()
+
+
+@pytest.mark.fuse
+def test_without_xattrs_there_are_none(place: Place) -> None:
+    assert place.run("-o", f"{place.stack},noxattrs", str(place.merged)).returncode == 0
+    try:
+        for _ in range(2):  # the second is the kernel's answer
+            for name in ("user.x", "user.lamina.stats"):
+                with pytest.raises(OSError) as failure:
+                    os.getxattr(place.merged / "one", name)
+                assert failure.value.errno == errno.EOPNOTSUPP
+            with pytest.raises(OSError) as failure:
+                os.setxattr(place.merged / "one", "user.x", b"value")
+            assert failure.value.errno == errno.EOPNOTSUPP
+            with pytest.raises(OSError) as failure:
+                os.removexattr(place.merged / "one", "user.x")
+            assert failure.value.errno == errno.EOPNOTSUPP
+        (place.merged / "one").write_text("written\n")
+        assert (place.merged / "one").read_text() == "written\n"
     finally:
         place.unmount()
 
