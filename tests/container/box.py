@@ -18,7 +18,6 @@ APPLETS = (
     "sh ls id mount cat ps hostname echo tty stty sleep dd head wc kill test touch readlink true false env "
     "grep"
 )
-DEVICES = "null zero full random urandom tty".split()
 CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_KILL", "CAP_SETUID", "CAP_SETGID"]
 
 # The rows of a plan come on standard input, one line of report goes to the descriptor named.
@@ -64,10 +63,6 @@ def spec(root: Path, *args: str, **process: object) -> dict[str, Any]:
             {"destination": "/proc", "type": "proc", "options": ["nosuid", "noexec", "nodev"]},
             {"destination": "/dev", "type": "tmpfs", "options": ["nosuid", "mode=755", "size=65536k"]},
             {"destination": "/dev/pts", "type": "devpts", "options": pts},
-            *(
-                {"destination": f"/dev/{name}", "source": f"/dev/{name}", "options": ["bind"]}
-                for name in DEVICES
-            ),
         ],
         "process": {
             "args": list(args),

@@ -19,7 +19,9 @@ from tests.support.tree import Spec, build, directory, fifo, file, hardlink, soc
 from tests.support.tree import device as node
 
 SECONDS = 60
-ACL = bytes.fromhex("0200000001000600ffffffff020004000100000004000400ffffffff10000600ffffffff20000400ffffffff")
+ACL = bytes.fromhex(
+    "0200000001000600ffffffff020004000100000004000400ffffffff10000600ffffffff20000400ffffffff"
+)
 CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
 
 

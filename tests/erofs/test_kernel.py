@@ -32,7 +32,10 @@ FORMS = {
 def test_same_tree_as_by_the_kernel(tmp_path: Path, form: str) -> None:
     external = form.startswith("external")
     image = images.make(tmp_path / "made", images.everything(), *FORMS[form], external=external)
-    with images.by_driver(image, tmp_path / "ours") as ours, images.by_kernel(image, tmp_path / "k") as kernel:
+    with (
+        images.by_driver(image, tmp_path / "ours") as ours,
+        images.by_kernel(image, tmp_path / "k") as kernel,
+    ):
         assert_same(dump(ours, fields=FIELDS), dump(kernel, fields=FIELDS))
         assert images.numbers(ours) == images.numbers(kernel)
         for name in ("holes", "hole", "sizes/100001"):

@@ -1,16 +1,15 @@
-"""From a bundle's config.json (runtime-spec 1.2) to the launcher's plan.
+"""From a bundle's config.json (runtime-spec) to the launcher's plan.
 
 Theory.  Pure: what the host can do was decided when the bundle was made; here each property
 becomes its records, in the order in which the launcher wants them.  What a config.json may say
 that the launcher cannot do is refused, never left out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lamina_runtime.container import capabilities
+from lamina_runtime.container.bundle import USER
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.errors import LaminaError
 
@@ -36,6 +35,7 @@ _ATTRIBUTES = {  # mount_setattr(2)
     "nodiratime": 0x80,
     "nosymfollow": 0x200000,
 }
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEFAULTS = frozenset("rw suid dev exec atime relatime diratime symfollow async norelatime".split())
 _PROPAGATION = {  # mount(2)
     "unbindable": 1 << 17,
@@ -63,11 +63,14 @@ def container(spec: Spec) -> Iterator[Record]:
     yield from _devices(spec.get("linux", {}))
     yield from _hidden(spec.get("linux", {}))
     yield from _names(spec)
-    yield from process(spec["process"])
+    yield from process(spec["process"], spec.get("annotations", {}).get(USER))
 
 
-def process(spec: Spec) -> Iterator[Record]:
-    """Yield the records of one process, the container's first or one that joins it."""
+def process(spec: Spec, user: str | None = None) -> Iterator[Record]:
+    """Yield the records of one process, the container's first or one that joins it.
+
+    With `user` ("name", "uid", "name:group" ...) it is looked up among the root's own users.
+    """
     if spec.get("terminal"):
         size = spec.get("consoleSize", {})
         yield Record(Op.TERMINAL, size.get("height", 0), size.get("width", 0))
@@ -79,7 +82,10 @@ def process(spec: Spec) -> Iterator[Record]:
     if "oomScoreAdj" in spec:
         yield Record(Op.OOM_SCORE, spec["oomScoreAdj"])
     yield Record(Op.CWD, spec["cwd"], "create")
-    yield from _user(spec["user"])
+    if user is None:
+        yield from _user(spec["user"])
+    else:
+        yield Record(Op.USER, user)
     yield from _capabilities(spec.get("capabilities"))
     if spec.get("noNewPrivileges"):
         yield Record(Op.NO_NEW_PRIVS)
@@ -143,6 +149,10 @@ def _devices(linux: Spec) -> Iterator[Record]:
         mode = kinds[device["type"]] | device.get("fileMode", 0o666)
         yield Record(Op.NODE, device["path"], f"{mode:o}", device.get("major", 0), device.get("minor", 0))
     if any(row["type"] == "mount" for row in linux.get("namespaces", ())):
+        # the default devices are the runtime's to supply (config-linux.md); the host's own, because
+        # nodes made in a user namespace do not work
+        for name in DEVICES:
+            yield Record(Op.BIND, f"/dev/{name}", f"/dev/{name}", "0x0", "", 0)
         for link, target in (
             ("pts/ptmx", "/dev/ptmx"),
             ("/proc/self/fd", "/dev/fd"),

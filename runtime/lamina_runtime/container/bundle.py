@@ -1,0 +1,203 @@
+"""A container's config.json (runtime-spec), from its image's configuration and what was wished.
+
+Theory.  Pure: what the host gives is handed in as `Place`.  The result is a valid bundle, so that
+crun or runc can run it; our own launcher reads it through `plan`.  Image values are hostile input:
+they end as arguments, never as options, and paths are cleaned to stay inside (the launcher holds
+that in any case).
+
+The user is resolved inside the container, from its own files, because only there the merged root
+is seen; config.json, which wants numbers, has those that could be told before, and the name as an
+annotation.
+"""
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lamina_runtime.container import capabilities
+from lamina_runtime.container.wishes import Mount, Wishes
+from lamina_runtime.errors import LaminaError
+from lamina_runtime.oci.container import ContainerConfig
+
+VERSION = "1.0.2"  # nothing newer is used, and crun 1.8 refuses what it does not know
+USER = "io.lamina.user"
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+NAMESPACES = ("mount", "pid", "ipc", "uts", "network", "cgroup")
+# moby's defaults: daemon/pkg/oci/defaults.go of 28
+MASKED = (
+    "/proc/asound /proc/acpi /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list "
+    "/proc/timer_stats /proc/sched_debug /proc/scsi /sys/firmware /sys/devices/virtual/powercap"
+).split()
+READONLY = "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger".split()
+
+
+class BundleError(LaminaError):
+    """What was wished makes no container."""
+
+    exit_code = 125
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A range of ids: in the container, on the host, how many."""
+
+    inside: int
+    outside: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the host gives a container."""
+
+    root: str  # where its merged tree is mounted
+    uids: tuple[Map, ...] = ()  # empty: no user namespace of its own
+    gids: tuple[Map, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict, hash=False)  # container's path: host's file
+    volumes: Mapping[str, str] = field(default_factory=dict, hash=False)  # a volume's name: its directory
+    mounts: bool = True  # a mount namespace is to be had
+    own: Sequence[str] = NAMESPACES  # namespaces that can be made here
+    proc: bool = True  # a fresh proc may be mounted (the outer one is not masked)
+
+
+def make(image: ContainerConfig, wishes: Wishes, place: Place) -> dict[str, Any]:
+    """Return a config.json.  BundleError where what is wished cannot be."""
+    kinds = [kind for kind in place.own if kind not in wishes.share]
+    linux: dict[str, Any] = {"namespaces": [{"type": kind} for kind in kinds]}
+    if place.uids:
+        linux["namespaces"].insert(0, {"type": "user"})
+        linux["uidMappings"] = _maps(place.uids)
+        linux["gidMappings"] = _maps(place.gids)
+    if wishes.sysctls:
+        linux["sysctl"] = dict(wishes.sysctls)
+    if not wishes.privileged:
+        linux |= {"maskedPaths": MASKED, "readonlyPaths": READONLY}
+    return {
+        "ociVersion": VERSION,
+        "root": {"path": place.root, "readonly": wishes.read_only},
+        "hostname": wishes.hostname,
+        **({"domainname": wishes.domainname} if wishes.domainname else {}),
+        "mounts": _mounts(wishes, place, kinds) if place.mounts else [],
+        "process": process(image, wishes),
+        "annotations": {USER: wishes.user or image.user},
+        "linux": linux,
+    }
+
+
+def process(image: ContainerConfig, wishes: Wishes) -> dict[str, Any]:
+    """Return the part about the program, which exec has too."""
+    kept = [
+        f"CAP_{name}"
+        for name in sorted(
+            capabilities.chosen(add=wishes.cap_add, drop=wishes.cap_drop, privileged=wishes.privileged)
+        )
+    ]
+    value: dict[str, Any] = {
+        "terminal": wishes.terminal,
+        "args": arguments(image, wishes),
+        "env": environment(image, wishes),
+        "cwd": _clean(wishes.working_dir or image.working_dir or "/"),
+        "user": _user(wishes.user or image.user),
+        "capabilities": dict.fromkeys(("bounding", "permitted", "effective"), kept),
+        "noNewPrivileges": wishes.no_new_privileges,
+        "rlimits": [
+            {"type": f"RLIMIT_{limit.name.upper()}", "soft": limit.soft, "hard": limit.hard}
+            for limit in wishes.limits
+        ],
+    }
+    if wishes.oom_score is not None:
+        value["oomScoreAdj"] = wishes.oom_score
+    return value
+
+
+def arguments(image: ContainerConfig, wishes: Wishes) -> list[str]:
+    """Return the program: entrypoint and command, as docker combines them."""
+    entrypoint = image.entrypoint or () if wishes.entrypoint is None else wishes.entrypoint
+    command = wishes.command
+    if not command and wishes.entrypoint is None:
+        command = image.cmd or ()
+    words = [*entrypoint, *command]
+    if not words or not words[0]:
+        raise BundleError("no command specified: the image has none, and none was given")
+    return words
+
+
+def environment(image: ContainerConfig, wishes: Wishes) -> list[str]:
+    """Return NAME=value words; what is wished replaces what the image has."""
+    words: dict[str, str] = {"PATH": PATH}
+    if wishes.terminal:
+        words["TERM"] = "TERM=xterm"
+    if wishes.hostname:
+        words["HOSTNAME"] = f"HOSTNAME={wishes.hostname}"
+    for word in (*image.env, *wishes.env):
+        words[word.partition("=")[0]] = word
+    return list(words.values())
+
+
+def _user(text: str) -> dict[str, int]:
+    """Return the numbers that a name does not hide; the launcher resolves the rest inside."""
+    uid, _, gid = text.partition(":")
+    return {"uid": int(uid) if uid.isdecimal() else 0, "gid": int(gid) if gid.isdecimal() else 0}
+
+
+def _maps(rows: Sequence[Map]) -> list[dict[str, int]]:
+    return [{"containerID": row.inside, "hostID": row.outside, "size": row.count} for row in rows]
+
+
+def _clean(path: str) -> str:
+    """Return a path of the container, absolute and without dots."""
+    return posixpath.normpath("/" + path.lstrip("/"))
+
+
+def _mounts(wishes: Wishes, place: Place, kinds: Sequence[str]) -> list[dict[str, Any]]:
+    table = [*_system(wishes, place, kinds), *_files(place)]
+    asked = [_asked(mount, place) for mount in wishes.mounts]
+    taken = {row["destination"] for row in asked}
+    devices = [_bind(host, inside) for host, inside in wishes.devices]
+    # parents before what lies below them, whatever the order of the flags
+    asked.sort(key=lambda row: row["destination"].count("/"))
+    return [row for row in table if row["destination"] not in taken] + asked + devices
+
+
+def _system(wishes: Wishes, place: Place, kinds: Sequence[str]) -> list[dict[str, Any]]:
+    quiet = ["nosuid", "noexec", "nodev"]
+    pts = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]
+    access = "rw" if wishes.privileged else "ro"
+    if any(row.inside <= 5 < row.inside + row.count for row in place.gids) or not place.gids:
+        pts.append("gid=5")
+    fresh = place.proc and "pid" in kinds
+    return [
+        _new("/proc", "proc", quiet) if fresh else _bind("/proc", "/proc", "rbind"),
+        _new("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        _new("/dev/pts", "devpts", pts),
+        _new("/dev/shm", "tmpfs", [*quiet, "mode=1777", f"size={wishes.shm_size}"]),
+        *([_new("/dev/mqueue", "mqueue", quiet)] if "ipc" in kinds else []),
+        _new("/sys", "sysfs", [*quiet, access])
+        if "network" in kinds
+        else _bind("/sys", "/sys", "rbind", access),
+    ]
+
+
+def _files(place: Place) -> list[dict[str, Any]]:
+    return [_bind(host, inside) for inside, host in place.files.items()]
+
+
+def _asked(mount: Mount, place: Place) -> dict[str, Any]:
+    target = _clean(mount.target)
+    if target == "/":
+        raise BundleError("a mount on / would hide the container")
+    if mount.kind == "tmpfs":
+        return _new(target, "tmpfs", ["nosuid", "nodev", *mount.options])
+    source = place.volumes[mount.source] if mount.kind == "volume" else mount.source
+    options = mount.options if {"bind", "rbind"} & set(mount.options) else ("rbind", *mount.options)
+    return _bind(source, target, *options)
+
+
+def _new(target: str, kind: str, options: Sequence[str]) -> dict[str, Any]:
+    return {"destination": target, "type": kind, "source": kind, "options": list(options)}
+
+
+def _bind(source: str, target: str, *options: str) -> dict[str, Any]:
+    chosen = list(options) if {"bind", "rbind"} & set(options) else ["bind", *options]
+    return {"destination": target, "type": "bind", "source": source, "options": chosen}

@@ -1,0 +1,84 @@
+"""What a user asked of a container: run's flags as values, kept with the container as JSON.
+
+Everything is as the user said it, checked for form; what it means on this host is decided when
+the bundle is made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One of --mount, -v or --tmpfs; `source` is a path, a volume's name, or "" for a tmpfs."""
+
+    kind: str  # "bind", "volume", "tmpfs"
+    source: str
+    target: str
+    options: tuple[str, ...] = ()  # as in a bundle: ro, rbind, rslave, size=...
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One --ulimit, by its name without RLIMIT_."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """A container as wished; None and empty mean what the image or the default says."""
+
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    env: tuple[str, ...] = ()  # NAME=value
+    user: str = ""
+    working_dir: str = ""
+    hostname: str = ""
+    domainname: str = ""
+    terminal: bool = False
+    interactive: bool = False
+    read_only: bool = False
+    init: bool = False
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    no_new_privileges: bool = False
+    seccomp: str = ""  # "unconfined" or a profile's path
+    mounts: tuple[Mount, ...] = ()
+    devices: tuple[tuple[str, str], ...] = ()  # on the host, in the container
+    limits: tuple[Limit, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    oom_score: int | None = None
+    shm_size: int = 64 << 20  # bytes
+    share: tuple[str, ...] = ()  # namespaces of the host to stay in: "network", "pid", "ipc", "uts"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object to keep."""
+        mappings = {"sysctls": dict(self.sysctls), "labels": dict(self.labels)}
+        plain = {row.name: getattr(self, row.name) for row in fields(self) if row.name not in mappings}
+        plain["mounts"] = [asdict(mount) for mount in self.mounts]
+        plain["limits"] = [asdict(limit) for limit in self.limits]
+        return plain | mappings
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "Wishes":
+        """Read what to_json() wrote."""
+        value = {row.name: _tuples(kept[row.name]) for row in fields(cls) if row.name in kept}
+        value["mounts"] = tuple(
+            Mount(**{key: _tuples(part) for key, part in mount.items()}) for mount in kept.get("mounts", ())
+        )
+        value["limits"] = tuple(Limit(**limit) for limit in kept.get("limits", ()))
+        for name in ("sysctls", "labels"):
+            value[name] = MappingProxyType(dict(kept.get(name, {})))
+        return cls(**value)
+
+
+def _tuples(value: Any) -> Any:
+    """Return lists of JSON as the tuples they were."""
+    return tuple(_tuples(part) for part in value) if isinstance(value, list) else value
