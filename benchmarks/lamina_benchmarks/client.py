@@ -48,7 +48,9 @@ def build() -> Path:
     program = cache.directory() / f"work-{digest}"
     if not program.exists():
         part = program.with_suffix(f".{os.getpid()}")
-        words = [compiler() or "cc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-o", str(part), str(SOURCE)]
+        if compiler() is None:
+            raise FailedError("no C compiler is installed")
+        words = [str(compiler()), "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-o", str(part), str(SOURCE)]
         subprocess.run(words, check=True, timeout=SECONDS)
         part.rename(program)
     return program

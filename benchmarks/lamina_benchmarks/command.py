@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from lamina_benchmarks import (
     arguments,
     bed,
+    client,
     compare,
     enclosure,
     environment,
@@ -47,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
         return _show(run, request, old)
     except (arguments.UsageError, stored.BadFileError) as error:
         return _refuse(str(error), USAGE)
-    except enclosure.NoEnclosureError as error:
+    except (enclosure.NoEnclosureError, client.FailedError, subprocess.SubprocessError) as error:
         return _refuse(str(error), FAILED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
