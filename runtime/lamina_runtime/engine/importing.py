@@ -1,0 +1,131 @@
+"""`lamina import`: a tarball's tree becomes an image of one layer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from lamina_runtime.archive.errors import ArchiveError
+from lamina_runtime.archive.opening import plainly_opened
+from lamina_runtime.engine import changes, naming
+from lamina_runtime.engine.loading import own_platform
+from lamina_runtime.errors import UsageError
+from lamina_runtime.oci import media
+from lamina_runtime.oci.config import ImageConfig
+from lamina_runtime.oci.container import History
+from lamina_runtime.oci.descriptor import Descriptor
+from lamina_runtime.oci.manifest import build_manifest
+from lamina_runtime.oci.platform import Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lamina_runtime.archive.loading import Progress
+    from lamina_runtime.engine.context import Engine
+    from lamina_runtime.oci.digest import Digest
+    from lamina_runtime.oci.reference import Reference
+    from lamina_runtime.store.forms import LayerInfo
+
+PIECE = 1 << 20
+EPOCH = "SOURCE_DATE_EPOCH"
+NAME = "tarball"
+
+
+class Readable(Protocol):
+    """A stream of the tarball's bytes."""
+
+    def read(self, count: int, /) -> bytes:
+        """Return up to `count` bytes."""
+
+
+class Wish(NamedTuple):
+    """What the image is to say of itself."""
+
+    name: Reference | None
+    changes: Sequence[str]
+    message: str
+    platform: Platform
+
+
+def import_(
+    engine: Engine,
+    source: str,
+    *,
+    name: str,
+    changes: Sequence[str],
+    message: str,
+    platform: str,
+    progress: Progress,
+) -> Digest:
+    """Make an image of a tarball in a file, at a URL, or on stdin; return its id."""
+    wish = Wish(
+        naming.target(name) if name else None,
+        changes,
+        message or f"Imported from {source}",
+        Platform.parse(platform) if platform else own_platform(),
+    )
+    _edited(wish, created="")  # refuses bad changes before anything is read
+    try:
+        with engine.store.lease(f"import {source}") as lease:
+            with _opened(source) as (stream, size):
+                layer = _take(engine, stream, size, progress)
+            config = _edited(wish, created=_now()).with_step(
+                History(created=_now(), comment=wish.message), layer.diff_id
+            )
+            manifest = build_manifest(
+                config.descriptor(), [Descriptor(media.OCI_LAYER, layer.diff_id, layer.size)]
+            )
+            image = engine.store.images.add(manifest, config, lease)
+            if wish.name:
+                engine.store.references.set(wish.name, image.id, manifest.descriptor, None)
+            return image.id
+    except BaseException:
+        engine.store.collect()
+        raise
+
+
+@contextlib.contextmanager
+def _opened(source: str) -> Iterator[tuple[Readable, int]]:
+    """Open the tarball; its size is 0 if it is not known."""
+    if source.startswith(("http://", "https://")):
+        from lamina_unionfs.complete_path import complete
+
+        complete()
+        from lamina_runtime.engine.fetching import fetched
+
+        with fetched(source) as body:
+            yield body, body.size
+        return
+    if "://" in source:
+        raise UsageError(f"{source}: only http and https URLs can be imported")
+    with plainly_opened(source) as plain:
+        yield plain, plain.size
+
+
+def _take(engine: Engine, stream: Readable, size: int, progress: Progress) -> LayerInfo:
+    progress.start(NAME, size or None, "Importing")
+    with engine.store.layers.writer(None, diff_id=None, keep_blob=False) as writer:
+        while data := stream.read(PIECE):
+            writer.write(data)
+            progress.advance(NAME, len(data))
+        layer = writer.commit()
+    if not layer.size:
+        raise ArchiveError("the tarball is empty")
+    progress.done(NAME, "Import complete")
+    return layer
+
+
+def _edited(wish: Wish, *, created: str) -> ImageConfig:
+    plain = ImageConfig.new(wish.platform, created=created)
+    return plain.edit(config=changes.apply(plain.config, wish.changes))
+
+
+def _now() -> str:
+    """Return the time to give an image: SOURCE_DATE_EPOCH if it is set."""
+    text = os.environ.get(EPOCH, "")
+    if text and not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise UsageError(f"{EPOCH} is not a number of seconds: {text[:80]!r}")
+    moment = int(text) if text else int(time.time())
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

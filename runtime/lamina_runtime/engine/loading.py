@@ -1,0 +1,35 @@
+"""`lamina load`: the archive's images, and the store as it was if anything is refused."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from lamina_runtime.archive import loading
+from lamina_runtime.errors import UsageError
+from lamina_runtime.oci.platform import Platform, host
+
+if TYPE_CHECKING:
+    from lamina_runtime.engine.context import Engine
+
+
+def load(
+    engine: Engine, name: str, *, platform: str, repository: str, progress: loading.Progress
+) -> list[loading.Loaded]:
+    """Load an archive, a layout or, for "-", stdin."""
+    if name == "-" and sys.stdin is not None and sys.stdin.isatty():
+        raise UsageError("requested load from stdin, but stdin is empty")
+    wanted = Platform.parse(platform) if platform else own_platform()
+    choice = loading.Choice(wanted, strict=bool(platform), repository=repository)
+    try:
+        return loading.load(engine.store, name, choice, progress)
+    except BaseException:
+        engine.store.collect()
+        raise
+
+
+def own_platform() -> Platform:
+    """Return what this machine runs."""
+    system = os.uname()
+    return host(system.sysname, system.machine)

@@ -1,0 +1,338 @@
+"""Mount images and unmount them.
+
+Theory.  The driver is a process of its own, started in the foreground of a session of its own: so
+its pid is known at once, and the lease on the image can be handed to it while it starts.  It says
+through a pipe that the mount is usable; if it ends before, its log says why.  Its start and our
+own are what a mount costs: whatever the size of the image, nothing of it is read.
+
+With `kernel`, as root, EROFS is the kernel's own.  It gets its devices through links with short
+names in a directory of their own: mount(2) takes one page of options.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from lamina_runtime.engine import mountinfo, mounts, naming, uppers
+from lamina_runtime.errors import LaminaError, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lamina_runtime.engine.context import Engine
+    from lamina_runtime.engine.mounts import Mount
+    from lamina_runtime.store.images import Image
+
+START_SECONDS = 60.0
+END_SECONDS = 30.0
+POLL = 0.002
+LARGEST_LOG = 4096
+FULLEST_PAGE = 4000
+
+
+class Wish(NamedTuple):
+    """How an image is to be mounted."""
+
+    writable: bool = False
+    upper: str = ""
+    squash: bool = False
+    kernel: bool = False
+    options: tuple[str, ...] = ()
+
+
+class BusyError(LaminaError):
+    """A mount is in use."""
+
+
+def mount(engine: Engine, word: str, place: str, wish: Wish) -> Mount:
+    """Mount an image at a directory; return when it is usable."""
+    _check(wish)
+    place = os.path.realpath(place)
+    if not os.path.isdir(place):
+        raise NotFoundError(
+            f"{place}: not a directory", hint=f"mkdir {place}" if not os.path.exists(place) else ""
+        )
+    store = engine.store
+    with store.lease(f"mount {place}") as lease, mounts.locked(engine) as top, contextlib.ExitStack() as undo:
+        tidy(engine, top)
+        image, reference = naming.resolve(store, word)
+        if any(other.place == place for other in mounts.recorded(engine)):
+            raise BusyError(f"{place}: an image is mounted there", hint=f"lamina unmount {place}")
+        record = _record(engine, image, reference.familiar if reference else image.id.short, place)
+        if wish.writable:
+            record = _with_upper(engine, record, wish.upper, undo)
+        mounts.write(top, record)
+        undo.callback(mounts.forget, top, record)
+        if wish.kernel:
+            record = _mount_kernel(top, image, record, undo)
+        if wish.kernel and not wish.writable:
+            record = record._replace(lease=lease.keep())
+        else:
+            server, reader = _start(top, record, _options(image, record, wish))
+            undo.callback(_end, server)
+            record = record._replace(pid=server, started=mounts.start_time(server) or 0)
+            mounts.write(top, record)
+            lease.hand_over(server)
+            _await(top, record, reader)
+        mounts.write(top, record)
+        undo.pop_all()
+        return record
+
+
+def _check(wish: Wish) -> None:
+    if wish.upper and not wish.writable:
+        raise UsageError("--upper needs --rw")
+    if wish.kernel and os.geteuid() != 0:
+        raise UsageError("--kernel: only root may let the kernel mount an image")
+    if wish.kernel and wish.squash and not wish.writable:
+        raise UsageError("--kernel and --squash exclude each other: the kernel shows owners as they are")
+
+
+def _record(engine: Engine, image: Image, name: str, place: str) -> Mount:
+    return mounts.Mount(
+        place=place,
+        image_id=str(image.id),
+        name=name,
+        root=str(engine.root),
+        driver=mounts.FUSE,
+        source=name,
+        boot=mounts.boot(),
+        namespace=mounts.namespace(),
+    )
+
+
+def _with_upper(engine: Engine, record: Mount, name: str, undo: contextlib.ExitStack) -> Mount:
+    directory = uppers.take(engine, name, record.image_id)
+    for other in mounts.active(engine):
+        if other.upper == str(directory):
+            raise BusyError(f"upper {name} is in use at {other.place}")
+    if not name:
+        undo.callback(uppers.remove, directory)
+    return record._replace(upper=str(directory), fresh=not name)
+
+
+def _options(image: Image, record: Mount, wish: Wish) -> str:
+    """Return the driver's option string."""
+    if record.lower:
+        words = [f"lowerdir={_escaped(record.lower)}"]
+    else:
+        words = [f"lowerdir={_escaped(str(image.metadata))}"]
+        if image.devices:
+            words.append(f"devicedir={_escaped(str(image.devices[0].parent))}")
+    if record.upper:
+        words += [f"upperdir={_escaped(record.upper)}/upper", f"workdir={_escaped(record.upper)}/work"]
+    else:
+        words.append("ro")
+    if wish.squash:
+        words += [f"squash_to_uid={os.getuid()}", f"squash_to_gid={os.getgid()}"]
+    words.append(f"fsname={_escaped(record.source)}")
+    return ",".join([*words, *wish.options])
+
+
+def _escaped(path: str) -> str:
+    for special in ("\\", ":", ","):
+        path = path.replace(special, "\\" + special)
+    return path
+
+
+def _start(top: Path, record: Mount, options: str) -> tuple[int, int]:
+    """Start the driver; return its pid and the pipe through which it says that it is ready."""
+    import lamina_unionfs
+
+    script = os.path.join(os.path.dirname(str(lamina_unionfs.__file__)), "start.py")
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)  # noqa: FBT003 - its only argument
+    log = str(top / f"{mounts.key(record.place)}.log")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    argv = [
+        sys.executable,
+        "-I",
+        "-S",
+        script,
+        "-f",
+        f"--ready-fd={writer}",
+        "-o",
+        options,
+        "--",
+        record.place,
+    ]
+    here = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.chdir("/")  # the server must not hold the caller's directory
+        server = os.posix_spawn(
+            sys.executable,
+            argv,
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+    finally:
+        os.fchdir(here)
+        os.close(here)
+        os.close(writer)
+    return server, reader
+
+
+def _await(top: Path, record: Mount, reader: int) -> None:
+    """Wait until the mount is usable; raise LaminaError with the driver's reason if it is not to be."""
+    try:
+        ready, _, _ = select.select([reader], [], [], START_SECONDS)
+        if ready and os.read(reader, 1) == b"\0":
+            return
+    finally:
+        os.close(reader)
+    reason = (
+        "the driver did not answer"
+        if not ready
+        else _logged(top, record) or "the driver ended without a word"
+    )
+    raise LaminaError(f"cannot mount {record.name} at {record.place}: {reason}")
+
+
+def _logged(top: Path, record: Mount) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        text = (
+            (top / f"{mounts.key(record.place)}.log").read_bytes()[-LARGEST_LOG:].decode("utf-8", "replace")
+        )
+        return text.strip().removeprefix("lamina-unionfs: ")
+    return ""
+
+
+def _end(server: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(server, signal.SIGTERM)
+    with contextlib.suppress(ChildProcessError):
+        _wait(lambda: os.waitpid(server, os.WNOHANG)[0] != 0, END_SECONDS)
+
+
+def _mount_kernel(top: Path, image: Image, record: Mount, undo: contextlib.ExitStack) -> Mount:
+    """Mount the metadata image by the kernel's EROFS, below the union if there is to be one."""
+    import subprocess
+    import tempfile
+
+    place = record.place
+    if record.upper:
+        place = str(top / f"{mounts.key(record.place)}.lower")
+        os.makedirs(place, mode=0o700, exist_ok=True)
+        undo.callback(os.rmdir, place)
+    with tempfile.TemporaryDirectory(dir=top) as links:
+        words = ["ro"]
+        for number, device in enumerate(image.devices):
+            os.symlink(device, os.path.join(links, str(number)))
+            words.append(f"device={number}")
+        options = ",".join(words)
+        if len(options) > FULLEST_PAGE:
+            raise LaminaError(
+                f"{record.name} has too many layers for the kernel's mount options", hint="leave out --kernel"
+            )
+        done = subprocess.run(
+            ["mount", "-i", "-t", "erofs", "-o", options, str(image.metadata), place],
+            cwd=links, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        why = " ".join(done.stderr.split())
+        raise LaminaError(f"the kernel cannot mount {record.name}: {why}", hint="leave out --kernel")
+    undo.callback(_detach, place, lazy=True)
+    if record.upper:
+        return record._replace(lower=place)
+    return record._replace(driver=mounts.KERNEL, source=str(image.metadata))
+
+
+def _detach(place: str, *, lazy: bool) -> None:
+    from lamina_native.mount import unmount as native_unmount
+
+    native_unmount(os.fsencode(place), lazy=lazy)
+
+
+def unmount(engine: Engine, record: Mount, *, lazy: bool = False) -> None:
+    """Unmount one image; raise BusyError if it is in use."""
+    with mounts.locked(engine) as top:
+        try:
+            _detach(record.place, lazy=lazy)
+        except OSError as error:
+            if error.errno == 16:  # EBUSY
+                raise BusyError(
+                    f"{record.place}: target is busy",
+                    hint=f"end what uses it, or take it out of sight: lamina unmount --lazy {record.place}",
+                ) from error
+            if error.errno not in (2, 22):  # ENOENT, EINVAL: it is not mounted any more
+                raise
+        gone = _wait(lambda: not _serves(record), 1.0 if lazy else END_SECONDS)
+        if gone:
+            _clean(engine, top, record)
+        elif not lazy:
+            raise BusyError(f"{record.place}: the server does not end")
+
+
+def _serves(record: Mount) -> bool:
+    return bool(record.pid) and mounts.start_time(record.pid) == record.started
+
+
+def _wait(condition: object, seconds: float) -> bool:
+    """Ask again and again until something holds."""
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(POLL)
+    return True
+
+
+def tidy(engine: Engine, top: Path) -> None:
+    """Clear away what mounts that are gone have left: a dead server's mount, a fresh upper, a lease."""
+    for record in mounts.recorded(engine):
+        if mounts.is_active(record):
+            continue
+        entry = mountinfo.at(record.place)
+        if entry is not None and entry.kind == mounts.FUSE_KIND and entry.source == record.source:
+            with contextlib.suppress(OSError):
+                _detach(record.place, lazy=True)
+        _clean(engine, top, record)
+
+
+def _clean(engine: Engine, top: Path, record: Mount) -> None:
+    if record.lower:
+        with contextlib.suppress(OSError):
+            _detach(record.lower, lazy=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(record.lower)
+    if record.lease:
+        engine.store.end_lease(record.lease)
+    if record.fresh and os.path.isdir(record.upper):
+        from pathlib import Path
+
+        uppers.remove(Path(record.upper))
+    mounts.forget(top, record)
+
+
+def meant(engine: Engine, words: Sequence[str]) -> list[Mount]:
+    """Return the mounts that words mean: directories, or images with all their mounts."""
+    found: dict[str, Mount] = {}
+    records = mounts.active(engine)
+    for word in words:
+        place = os.path.realpath(word)
+        these = [record for record in records if record.place == place]
+        if not these:
+            try:
+                image_id = str(naming.resolve(engine.store, word).image.id)
+            except LaminaError:
+                image_id = ""
+            these = [record for record in records if image_id and record.image_id == image_id]
+        if not these:
+            raise NotFoundError(
+                f"{word}: neither a mount of ours nor a mounted image", hint="lamina mount lists mounts"
+            )
+        found |= {record.place: record for record in these}
+    return list(found.values())

@@ -1,0 +1,78 @@
+"""Which image a word of the command line means.
+
+A word is looked up as docker does: as a name with tag or digest first, then as an image id or
+the beginning of one.  A beginning that fits several images is refused, never guessed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from lamina_runtime.errors import LaminaError, NotFoundError
+from lamina_runtime.oci.errors import OciError
+from lamina_runtime.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from lamina_runtime.oci.digest import Digest
+    from lamina_runtime.store import Store
+    from lamina_runtime.store.images import Image
+
+HEX = frozenset("0123456789abcdef")
+SHA256 = "sha256:"
+MOST_SHOWN = 10
+
+
+class Resolved(NamedTuple):
+    """An image, and the reference by which it was named; None if it was by id."""
+
+    image: Image
+    reference: Reference | None
+
+
+def resolve(store: Store, word: str) -> Resolved:
+    """Return the image that a word means; raise NotFoundError or, if it is ambiguous, LaminaError."""
+    reference = _as_reference(word)
+    if reference is not None:
+        image_id = by_reference(store, reference)
+        if image_id is not None:
+            return Resolved(store.images.get(image_id), reference)
+    prefix = word.removeprefix(SHA256)
+    if prefix and len(prefix) <= 64 and HEX.issuperset(prefix):
+        found = store.images.find(prefix)
+        if len(found) > 1:
+            ids = "\n".join(str(image.id) for image in found[:MOST_SHOWN])
+            raise LaminaError(f"image id {word!r} is ambiguous: it begins {len(found)} ids", details=ids)
+        if found:
+            return Resolved(found[0], None)
+    raise NotFoundError(f"No such image: {reference.familiar if reference else word}")
+
+
+def by_reference(store: Store, reference: Reference) -> Digest | None:
+    """Return the id of the image that a reference names here; by digest, any tag will do."""
+    if reference.digest is None:
+        named = store.references.get(reference)
+        return named.image_id if named else None
+    for named in store.references.list():
+        digests = {named.manifest.digest} | ({named.index.digest} if named.index else set())
+        if named.reference.name == reference.name and reference.digest in digests:
+            return named.image_id
+    return None
+
+
+def target(word: str) -> Reference:
+    """Read the name to give an image; raise LaminaError for what no image may be called."""
+    reference = Reference.parse(word)
+    if reference.digest is not None or reference.tag is None:
+        raise OciError(f"refusing to create a tag with a digest reference: {word!r}")
+    return reference
+
+
+def _as_reference(word: str) -> Reference | None:
+    if word.startswith(SHA256):
+        return None
+    try:
+        return Reference.parse(word)
+    except OciError:
+        if HEX.issuperset(word.lower()) and word:
+            return None
+        raise
