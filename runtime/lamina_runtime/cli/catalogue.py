@@ -1,0 +1,136 @@
+"""Which verbs there are: their words, the module behind them, one line of what they do.
+
+Kept apart from the modules so that a command imports one of them only.
+"""
+
+from __future__ import annotations
+
+from lamina_runtime.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from lamina_runtime.cli.flags import Command, Parsed
+    from lamina_runtime.engine.context import Engine
+
+    class Module(Protocol):
+        """What a module below `verbs` offers."""
+
+        COMMAND: Command
+
+        def run(self, parsed: Parsed, engine: Engine) -> int:
+            """Carry the verb out; return the status."""
+
+
+class Verb:
+    """A verb under one of its spellings."""
+
+    __slots__ = ("module", "name", "shown", "summary")
+
+    def __init__(self, name: str, module: str, summary: str, *, shown: bool = True) -> None:
+        self.name, self.module, self.summary, self.shown = name, module, summary, shown
+
+
+GROUPS = {
+    "image": "Manage images",
+    "store": "Look after the image store",
+    "system": "Disk usage and cleaning up",
+}
+
+_TABLE = """
+images          image_ls       List images
+pull            pull           Download an image from a registry
+push            push           Upload an image to a registry
+search          search         Search a registry for images
+login           login          Authenticate to a registry
+logout          logout         Forget a registry's credentials
+load            load           Load images from an archive, an OCI layout or STDIN
+save            save           Save images to an archive (streamed to STDOUT by default)
+import          import_        Make an image of a tarball's file system
+export          export         Write an image's merged file system as a tar archive
+tag             tag            Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
+rmi             image_rm       Remove one or more images
+inspect         inspect        Return low-level information on images
+history         history        Show the history of an image
+mount           mount          Mount an image as a directory, or list mounts
+unmount         unmount        Unmount images
+why             why            Show which layer a path of an image comes from
+diff            diff           Show what differs between two images or layers
+bench           bench          Measure against kernel overlayfs, fuse-overlayfs and podman
+info            info           Display system-wide information
+version         version        Show version information
+image ls        image_ls       List images
+image list      image_ls       -
+image inspect   inspect        Display detailed information on one or more images
+image history   history        Show the history of an image
+image tag       tag            Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
+image rm        image_rm       Remove one or more images
+image remove    image_rm       -
+image prune     image_prune    Remove unused images
+image pull      pull           Download an image from a registry
+image push      push           Upload an image to a registry
+image save      save           Save images to an archive (streamed to STDOUT by default)
+image load      load           Load images from an archive, an OCI layout or STDIN
+image import    import_        Make an image of a tarball's file system
+image export    export         Write an image's merged file system as a tar archive
+image mount     mount          Mount an image as a directory, or list mounts
+image unmount   unmount        Unmount images
+image umount    unmount        -
+image diff      diff           Show what differs between two images or layers
+image verify    verify         Check images against their digests
+umount          unmount        -
+store gc        store_gc       Remove what no image needs
+system df       system_df      Show disk usage
+system prune    system_prune   Remove unused data
+system info     info           Display system-wide information
+"""
+
+
+def _read(table: str) -> dict[str, Verb]:
+    verbs = {}
+    for row in table.strip().splitlines():
+        name, module, summary = row[:16].rstrip(), row[16:31].rstrip(), row[31:]
+        verbs[name] = Verb(name, module, summary, shown=summary != "-")
+    return verbs
+
+
+VERBS = _read(_TABLE)
+
+
+def find(words: Sequence[str]) -> tuple[Verb | None, list[str]]:
+    """Return the verb that a command line begins with, and the words behind it.
+
+    None where no verb was named: then help on the group, or on everything, is wanted.
+    """
+    if not words:
+        return None, []
+    if words[0] in GROUPS:
+        if len(words) == 1 or words[1] in ("-h", "--help"):
+            return None, []
+        name = f"{words[0]} {words[1]}"
+        if name in VERBS:
+            return VERBS[name], list(words[2:])
+        what = "flag" if words[1].startswith("-") else "command"
+        raise UsageError(f"unknown {what}: lamina {name}")
+    if words[0] in VERBS:
+        return VERBS[words[0]], list(words[1:])
+    raise UsageError(f"unknown command: lamina {words[0]}")
+
+
+def group(name: str) -> list[Verb]:
+    """Return the verbs of a group; of no group for ""."""
+    prefix = f"{name} " if name else ""
+    return [verb for verb in VERBS.values() if verb.shown and verb.name.startswith(prefix)
+            and verb.name.count(" ") == prefix.count(" ")]  # fmt: skip
+
+
+def load(verb: Verb) -> Module:
+    """Import the module behind a verb."""
+    name = f"lamina_runtime.cli.verbs.{verb.module}"
+    __import__(name)
+    import sys
+
+    module: Module = sys.modules[name]
+    return module

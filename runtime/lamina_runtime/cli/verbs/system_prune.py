@@ -1,0 +1,47 @@
+"""`lamina system prune`."""
+
+from __future__ import annotations
+
+from lamina_runtime.cli import common, human, output
+from lamina_runtime.cli.flags import LIST, Command, Flag
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lamina_runtime.cli.flags import Parsed
+    from lamina_runtime.engine.context import Engine
+
+COMMAND = Command(
+    ("system prune",),
+    "[OPTIONS]",
+    "Remove unused data",
+    flags=(
+        Flag("all", "Remove all unused images, not just dangling ones", short="a"),
+        Flag("filter", 'Provide filter values (e.g. "label=<key>=<value>")', kind=LIST, word="filter"),
+        Flag("force", "Do not prompt for confirmation", short="f"),
+    ),
+)
+
+
+def run(parsed: Parsed, engine: Engine) -> int:
+    """Remove unused images, and everything else in the store that serves nobody."""
+    from lamina_runtime.engine import mounting, mounts, removal
+
+    everything = parsed.switch("all")
+    which = "all images without at least one mount" if everything else "all dangling images"
+    question = f"WARNING! This will remove:\n  - {which}\n  - all layers and blobs that no image needs\n"
+    if not common.confirmed(question, force=parsed.switch("force")):
+        output.line("Total reclaimed space: 0B")
+        return 0
+    with mounts.locked(engine) as top:
+        mounting.tidy(engine, top)
+    removed = removal.prune(engine, everything=everything, words=parsed.several("filter"))
+    swept = removal.sweep(engine)
+    if removed.untagged or removed.deleted or swept.layers:
+        output.line("Deleted Images:")
+        for name in removed.untagged:
+            output.line(f"untagged: {name}")
+        for name in (*removed.deleted, *swept.layers):
+            output.line(f"deleted: {name}")
+        output.line()
+    output.line(f"Total reclaimed space: {human.size(swept.bytes, digits=4)}")
+    return 0
