@@ -25,6 +25,7 @@ class Taken:
     compression: str
     blob: Digest
     blob_size: int
+    blob_sum: str  # XXH3-128; empty where the blob is the tar
     diff_id: Digest
     tar_size: int
     entries: int
@@ -106,6 +107,7 @@ class Intake:
             lane.compression,
             blob,
             self._size,
+            lane.blob.sum.hexdigest() if lane.blob else "",
             diff_id,
             lane.sink.output.offset,
             self._scanner.entries,

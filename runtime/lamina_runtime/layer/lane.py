@@ -11,6 +11,8 @@ import os
 from collections.abc import Callable
 from typing import Protocol
 
+import xxhash
+
 from lamina_runtime.layer import decompress
 from lamina_runtime.layer.output import Output
 from lamina_runtime.layer.stages import Failure, Stage
@@ -75,10 +77,12 @@ class BlobSink:
     def __init__(self, fd: int | None, algorithm: str) -> None:
         self.output = None if fd is None else Output(fd)
         self.hasher = hasher(algorithm)
+        self.sum = xxhash.xxh3_128()
 
     def write(self, piece: bytes) -> None:
         """Take the next bytes."""
         self.hasher.update(piece)
+        self.sum.update(piece)
         if self.output is not None:
             self.output.write(piece)
 

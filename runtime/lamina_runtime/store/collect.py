@@ -6,7 +6,6 @@ removed, so that a crash in the middle leaves only strays, which the next collec
 """
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -81,13 +80,12 @@ def _size(path: Path) -> int:
 def _remove_layer(place: Place, layer: Path) -> None:
     aside = files.temporary_name(place.temporary)
     os.rename(layer, aside)
-    files.reached("collect:layer")
     files.remove(place.devices / layer.name)
     _remove(aside)
 
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        files.remove_tree(path)
     else:
         files.remove(path)

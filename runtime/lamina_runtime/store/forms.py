@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lamina_runtime.layer.compress import compress, recipe
 from lamina_runtime.oci import json, media
 from lamina_runtime.oci.descriptor import Descriptor
 from lamina_runtime.oci.digest import Digest
+from lamina_runtime.oci.digest import hasher as new_hasher
 from lamina_runtime.store import files
 from lamina_runtime.store.errors import MissingError
 from lamina_runtime.store.ground import Ground
@@ -22,11 +22,12 @@ class Form:
     """A blob that a layer is known as; `recipe` says how we made it, empty if it came so."""
 
     descriptor: Descriptor
+    sum: str  # XXH3-128 of the blob
     recipe: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the object to serialise."""
-        return {"descriptor": self.descriptor.to_json(), "recipe": self.recipe}
+        return {"descriptor": self.descriptor.to_json(), "sum": self.sum, "recipe": self.recipe}
 
     @property
     def file_name(self) -> str:
@@ -57,7 +58,7 @@ def missing(diff_id: Digest) -> MissingError:
 
 def read_info(place: Place, diff_id: Digest) -> LayerInfo:
     """Return what is known of a layer; raises MissingError."""
-    return _read(place.layer(diff_id)) or _raise(missing(diff_id))
+    return read_path(place.layer(diff_id)) or _raise(missing(diff_id))
 
 
 def _raise(exc: Exception) -> LayerInfo:
@@ -66,11 +67,12 @@ def _raise(exc: Exception) -> LayerInfo:
 
 def every_layer(place: Place) -> list[Digest]:
     """Return the layers that are there, sorted."""
-    found = (_read(path) for path in (place.root / "layers").iterdir())
+    found = (read_path(path) for path in (place.root / "layers").iterdir())
     return sorted(info.diff_id for info in found if info is not None)
 
 
-def _read(layer: Path) -> LayerInfo | None:
+def read_path(layer: Path) -> LayerInfo | None:
+    """Return what is known of the layer of which this is the directory, None if it is not there."""
     try:
         record = json.load_object((layer / RECORD).read_bytes(), f"layer {layer.name}")
         blobs = tuple(_read_form(path) for path in sorted((layer / FORMS).iterdir()))
@@ -87,7 +89,9 @@ def _read(layer: Path) -> LayerInfo | None:
 
 def _read_form(path: Path) -> Form:
     found = json.load_object(path.read_bytes(), "form of a layer")
-    return Form(Descriptor.from_json(found.inner("descriptor") or {}), found.text("recipe"))
+    return Form(
+        Descriptor.from_json(found.inner("descriptor") or {}), found.text("sum"), found.text("recipe")
+    )
 
 
 def write_layer(shop: Path, info: LayerInfo, index: bytes, sums: bytes) -> Path:
@@ -113,14 +117,19 @@ def add_form(place: Place, diff_id: Digest, form: Form) -> None:
 
 def make(ground: Ground, info: LayerInfo, tar: BinaryIO, media_type: str) -> Descriptor:
     """Compress a layer and keep the blob."""
+    import xxhash
+
+    from lamina_runtime.layer.compress import compress, recipe
+
     place, compression = ground.place, media.compression(media_type)
-    hasher, size = Digest.of(b"").hasher(), 0
+    hasher, total, size = new_hasher("sha256"), xxhash.xxh3_128(), 0
     with ground.together():
         partial = open_partial(place.temporary, None, limit=0)
     try:
         with ground.reported(), open(partial.fd, "wb", closefd=False) as out:
             for piece in compress(tar, info.size, compression):
                 hasher.update(piece)
+                total.update(piece)
                 size += out.write(piece)
         with ground.reported():
             partial.sync()
@@ -128,7 +137,7 @@ def make(ground: Ground, info: LayerInfo, tar: BinaryIO, media_type: str) -> Des
         with ground.together():
             ground.rely(made.digest)
             partial.place_at(place.blob(made.digest))
-            add_form(place, info.diff_id, Form(made, recipe(compression)))
+            add_form(place, info.diff_id, Form(made, total.hexdigest(), recipe(compression)))
     finally:
         partial.close()
     return made

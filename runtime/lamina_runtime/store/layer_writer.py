@@ -119,7 +119,7 @@ class LayerWriter:
         if taken.blob != taken.diff_id:
             said = self._descriptor.media_type if self._descriptor else media.OCI_LAYER
             kind = media.layer_type(taken.compression, docker=media.is_docker(said))
-            blobs = (Form(Descriptor(kind, taken.blob, taken.blob_size)),)
+            blobs = (Form(Descriptor(kind, taken.blob, taken.blob_size), taken.blob_sum),)
         return LayerInfo(taken.diff_id, taken.tar_size, taken.entries, taken.file_size, blobs)
 
     def _publish(self, taken: Taken, info: LayerInfo, layer: Path) -> LayerInfo:

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, BinaryIO
 from lamina_runtime.oci import media
 from lamina_runtime.oci.descriptor import Descriptor
 from lamina_runtime.oci.digest import Digest
-from lamina_runtime.store import files, forms
+from lamina_runtime.store import assembled, files, forms
 from lamina_runtime.store.forms import Form, LayerInfo
 from lamina_runtime.store.ground import Ground
-from lamina_runtime.store.layer_writer import LayerWriter
 from lamina_runtime.store.partial import open_partial
 
 if TYPE_CHECKING:
     import builtins
+
+    from lamina_runtime.store.layer_writer import LayerWriter
 
 
 class LayerStore:
@@ -74,18 +75,20 @@ class LayerStore:
         if not self._place.layer(diff_id).exists():
             return None
         with contextlib.suppress(FileNotFoundError):
-            return self._place.device(diff_id).open("rb")
+            return assembled.open_tar(self._place.devices, self._place.layer(diff_id))
         return None
 
     @contextlib.contextmanager
     def writer(
         self, descriptor: Descriptor | None, *, diff_id: Digest | None, keep_blob: bool = True
-    ) -> Iterator[LayerWriter]:
+    ) -> Iterator["LayerWriter"]:
         """Receive a layer in any compression; what arrived stays for the next try if it is not committed.
 
         Without a descriptor the blob is whatever comes.  Without `diff_id` the tar is not compared
         with anything.  A tree of threads works while this is open: leave it as soon as all is written.
         """
+        from lamina_runtime.store.layer_writer import LayerWriter  # listings do without the extension
+
         with contextlib.ExitStack() as stack:
             with self._ground.together():
                 expected = descriptor.digest if descriptor else None

@@ -31,21 +31,27 @@ def ensure(ground: Ground, layers: Sequence[LayerInfo]) -> Path:
 
 def write(place: Place, layers: Sequence[LayerInfo], path: Path) -> None:
     """Write the metadata of a stack into a new file and bring it to the disk."""
+    fd = os.open(path, _FLAGS, files.MODE)
+    try:
+        build(place, layers, fd)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def build(place: Place, layers: Sequence[LayerInfo], fd: int) -> None:
+    """Write the metadata of a stack into an empty file."""
     from lamina_native import image  # listings do without the extension
 
     parts = [
         image.Layer(place.layer(each.diff_id) / forms.INDEX, place.device(each.diff_id), tag(each.diff_id))
         for each in layers
     ]
-    fd = os.open(path, _FLAGS, files.MODE)
     try:
         image.build(fd, parts)
-        os.fsync(fd)
     except image.BuildRefused as exc:
         raise LayerError(f"image: {exc.reason}") from None
     except image.IndexDamaged as exc:
         raise StoreError(
             f"store {place.root}: {exc}", hint="lamina store check says what else is damaged"
         ) from None
-    finally:
-        os.close(fd)

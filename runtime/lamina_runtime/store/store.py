@@ -5,6 +5,7 @@ it is safe under threads and under several processes on one store.
 """
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 from lamina_runtime.layer.limits import DEFAULT, Limits
@@ -16,8 +17,11 @@ from lamina_runtime.store.ground import Ground
 from lamina_runtime.store.images import ImageStore
 from lamina_runtime.store.layers import LayerStore
 from lamina_runtime.store.lease import Lease
+from lamina_runtime.store.problem import Problem
 from lamina_runtime.store.references import ReferenceStore
 from lamina_runtime.store.usage import Usage, usage
+
+Progress = Callable[[str, int, int], None]
 
 
 class Store:
@@ -48,6 +52,15 @@ class Store:
     def collect(self, *, dry_run: bool = False) -> Reclaimed:
         """Remove what neither an image nor a lease needs."""
         return collect(self._ground, dry_run=dry_run)
+
+    def check(self, *, full: bool, progress: Progress | None = None) -> list[Problem]:
+        """Return what is wrong, sorted.  `full` hashes everything, otherwise sums are compared.
+
+        `progress` is called with what was looked at, how many things were, and how many there are.
+        """
+        from lamina_runtime.store.check import check
+
+        return check(self._ground, full=full, progress=progress)
 
     def usage(self) -> Usage:
         """Measure what is here and what it is for."""
