@@ -213,15 +213,7 @@ def test_podman_takes_what_we_pushed(
     target = f"{registry.host}/for/podman:x"
     name_as(store, pulled, target)
     pushed = give(store, target, tmp_path)
-    podman = [
-        "podman",
-        "--root",
-        f"{tmp_path}/podman",
-        "--runroot",
-        f"{tmp_path}/run",
-        "--storage-driver",
-        "vfs",
-    ]
+    podman = ["podman", *containers]
     identity = tool(*podman, "pull", "--quiet", "--tls-verify=false", target).strip()
     assert identity == pulled.image.id.hex
     digests = tool(*podman, "image", "inspect", "--format", "{{json .RepoDigests}}", identity)

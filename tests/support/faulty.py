@@ -19,6 +19,8 @@ class Fault:
     """What happens to one connection."""
 
     cut: int | None = None  # it is reset after this many bytes of answers
+    cut_requests: int | None = None  # the same for what is sent to the server
+    stall: int | None = None  # nothing comes any more after this many bytes of answers
     alter: int | None = None  # the byte of the answers at this offset is flipped
     delay: float = 0.0  # before anything is passed on
     status: int = 0  # this is answered in place of the server
@@ -31,6 +33,7 @@ class Proxy:
 
     port: int
     faults: list[Fault]
+    stalled: trio.Event = field(default_factory=trio.Event)
     connections: int = 0
     passed: list[int] = field(default_factory=list)  # bytes of answers, by connection
 
@@ -60,7 +63,13 @@ async def faulty(port: int, faults: Sequence[Fault]) -> AsyncIterator[Proxy]:
                     return
                 server = await trio.open_tcp_stream("127.0.0.1", port)
                 async with server, trio.open_nursery() as nursery:
-                    nursery.start_soon(_requests, client, server)
+
+                    async def forward() -> None:
+                        await _requests(client, server, fault)
+                        if fault.cut_requests is not None:
+                            nursery.cancel_scope.cancel()
+
+                    nursery.start_soon(forward)
                     await _answers(server, client, fault, proxy, number)
                     nursery.cancel_scope.cancel()
 
@@ -70,10 +79,15 @@ async def faulty(port: int, faults: Sequence[Fault]) -> AsyncIterator[Proxy]:
         nursery.cancel_scope.cancel()
 
 
-async def _requests(client: trio.SocketStream, server: trio.SocketStream) -> None:
+async def _requests(client: trio.SocketStream, server: trio.SocketStream, fault: Fault) -> None:
+    left = fault.cut_requests
     with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
         while data := await client.receive_some(65536):
-            await server.send_all(data)
+            await server.send_all(data if left is None else data[:left])
+            if left is not None:
+                left -= len(data)
+                if left <= 0:
+                    return
         await server.send_eof()
 
 
@@ -93,3 +107,6 @@ async def _answers(
         proxy.passed[number] = at
         if fault.cut is not None and at >= fault.cut:
             return
+        if fault.stall is not None and at >= fault.stall:
+            proxy.stalled.set()
+            await trio.sleep_forever()

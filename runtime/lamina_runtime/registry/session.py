@@ -79,16 +79,22 @@ class Session:
         return sources.host(registry, self.options.configuration, tls_verify=self.options.tls_verify)
 
     @contextlib.asynccontextmanager
-    async def call(self, host: Host, call: Call) -> AsyncIterator[Reply]:
+    async def call(self, host: Host, call: Call, *, backoff: Backoff | None = None) -> AsyncIterator[Reply]:
         """Send `call` until there is an answer; yield it with its body unread."""
         async with contextlib.AsyncExitStack() as stack:
-            yield await self._answer(stack, host, call)
+            yield await self._answer(stack, host, call, backoff or Backoff(self.options.retry))
 
     async def ask(self, host: Host, call: Call, *, limit: int) -> tuple[Reply, bytes]:
         """Send a small call and return the answer with its body."""
+        backoff = Backoff(self.options.retry)
         with self._in_time(host.name):
-            async with self.call(host, call) as reply:
-                return reply, await reply.read(limit)
+            while True:
+                async with self.call(host, call, backoff=backoff) as reply:
+                    try:
+                        return reply, await reply.read(limit)
+                    except TransferError as exc:
+                        failure = exc
+                await self._pause(backoff, failure, patient=call.patient)
 
     async def base(self, host: Host) -> str:
         """Return scheme and authority of a host; finds out whether it speaks TLS where it need not."""
@@ -110,8 +116,10 @@ class Session:
             self._authorizers[host] = Authorizer(client, plain=host.may_be_plain)
         return self._authorizers[host]
 
-    async def _answer(self, stack: contextlib.AsyncExitStack, host: Host, call: Call) -> Reply:
-        backoff, authorizer = Backoff(self.options.retry), self.authorizer(host)
+    async def _answer(
+        self, stack: contextlib.AsyncExitStack, host: Host, call: Call, backoff: Backoff
+    ) -> Reply:
+        authorizer = self.authorizer(host)
         url = call.address or await self._url(host, call)
         ours = same_origin(url, await self.base(host))
         refused = 0

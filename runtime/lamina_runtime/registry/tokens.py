@@ -19,7 +19,7 @@ from lamina_runtime.oci import json
 from lamina_runtime.registry.challenges import Challenge
 from lamina_runtime.registry.credentials import Credential
 from lamina_runtime.registry.exchange import origin
-from lamina_runtime.registry.failures import ProtocolError, RegistryError, refusal
+from lamina_runtime.registry.failures import ProtocolError, refusal
 from lamina_runtime.registry.transport import Body, shown
 
 CLIENT = "lamina"
@@ -98,7 +98,9 @@ class TokenClient:
             if status in _NO_SUCH_METHOD and credential:
                 status, body = await self._post(realm, credential, scopes)
         if status != 200:
-            raise _refused(realm, status, body)
+            lacking = status == 400 or (status in _NO_SUCH_METHOD and credential is None)
+            host = urlsplit(realm.url).hostname
+            raise refusal(f"token from {host}", 401 if lacking else status, body)
         return _read(body, realm)
 
     async def _get(
@@ -138,10 +140,6 @@ def bytes_body(data: bytes) -> Body:
         yield data
 
     return body
-
-
-def _refused(realm: Realm, status: int, body: bytes) -> RegistryError:
-    return refusal(f"token from {urlsplit(realm.url).hostname}", 401 if status == 400 else status, body)
 
 
 def _read(body: bytes, realm: Realm) -> Token:
