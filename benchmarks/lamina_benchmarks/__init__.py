@@ -15,5 +15,6 @@ and medians are compared within the run.
     client      the C program that does the work
     sampling    the interleaved runs
     results     a finished run and the arithmetic on it; `stored` runs in files
-    report      tables; `compare` two runs beside each other; `plots` pictures
+    report      tables; `compare` two runs beside each other
+    page        pictures: `plots`, `ratios`, `costs`, `looks`
 """

@@ -12,8 +12,7 @@ from lamina_benchmarks.rows.files import debian, nothing
 from lamina_benchmarks.rows.row import Row, Scale, Words, apart, both
 
 IMPORTS = "asyncio, decimal, email.message, http.client, logging.config, sqlite3, unittest, xml.dom.minidom"
-SMALL_WHEELS = ("jinja2", "requests", "rich", "urllib3")
-WHEELS = (*SMALL_WHEELS, "django", "sqlalchemy")
+WHEELS = ("django", "jinja2", "requests", "rich", "sqlalchemy", "urllib3")
 PACKAGES = ("linux-libc-dev", "manpages")
 ALL_IDS = 65535
 TRANSACTIONS = """
@@ -29,7 +28,7 @@ for number in range(int(sys.argv[2])):
 
 def table(scale: Scale) -> list[Row]:
     """Return the rows."""
-    return [*_python(), *_git(scale), *_installers(scale), *_others(scale)]
+    return [*_python(), *_git(scale), *_installers(), *_others(scale)]
 
 
 def _python() -> list[Row]:
@@ -64,11 +63,10 @@ def _git(scale: Scale) -> list[Row]:
     ]
 
 
-def _installers(scale: Scale) -> list[Row]:
-    names = SMALL_WHEELS if scale.quick else WHEELS
+def _installers() -> list[Row]:
 
     def wheels() -> Mapping[str, str]:
-        return {"wheels": str(projects.wheels(names))}
+        return {"wheels": str(projects.wheels(WHEELS))}
 
     def packages() -> Mapping[str, str]:
         return {"packages": str(projects.packages(PACKAGES))}
@@ -88,8 +86,8 @@ def _installers(scale: Scale) -> list[Row]:
     dpkg = ("run", "dpkg", "--root={m}", "--install", "--recursive", "{packages}")
     return [
         Row(
-            "pip-install", f"pip install of {len(names)} wheels", "programs", nothing,
-            (*pip, "--prefix", "{m}/new", *names), places=wheels, bare="upper",
+            "pip-install", f"pip install of {len(WHEELS)} wheels", "programs", nothing,
+            (*pip, "--prefix", "{m}/new", *WHEELS), places=wheels, bare="upper", quick=False,
         ),
         Row(
             "dpkg-install", f"dpkg -i of {len(PACKAGES)} packages", "programs", debian, dpkg, (),
