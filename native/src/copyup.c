@@ -294,13 +294,17 @@ static int prepare(struct lam_core *core, const struct lam_caller *caller, struc
 static int grant(struct copy *copy)
 {
 	struct lam_wish *wish = copy->wish;
+	int rc;
 
 	if (!wish)
 		return 0;
 	if (wish->set->valid & LAM_SET_MODE)
 		copy->node->flags &= (uint16_t)~LAM_NODE_NOPRIV;
 	wish->done = true;
-	return lam_stat_at(copy->temp.fd >= 0 ? copy->temp.fd : copy->node->fd, "", &wish->st);
+	rc = lam_stat_at(copy->temp.fd >= 0 ? copy->temp.fd : copy->node->fd, "", &wish->st);
+	if (copy->metacopy)
+		wish->st.stx_blocks = copy->st.stx_blocks;
+	return rc;
 }
 
 static int copy_whole(struct lam_core *core, const struct lam_caller *caller, struct lam_node *node,

@@ -304,9 +304,10 @@ static void copy_times(const struct statx *st, struct lam_attr *attr)
 	attr->ctimensec = st->stx_ctime.tv_nsec;
 }
 
-int lam_show_attr(struct lam_core *core, struct lam_node *node, const struct statx *st, struct lam_attr *attr)
+void lam_show_known(struct lam_core *core, struct lam_node *node, const struct statx *st,
+		    struct lam_attr *attr)
 {
-	struct statx shown = *st, below;
+	struct statx shown = *st;
 	struct lam_at at;
 
 	if (lam_at_top(core, node, &at) == 0)
@@ -330,12 +331,20 @@ int lam_show_attr(struct lam_core *core, struct lam_node *node, const struct sta
 			attr->nlink = 0;
 		else if (node->d.nparts > 1 || core->flags & LAM_CFG_STATIC_NLINK)
 			attr->nlink = 1;
-		return 0;
+		return;
 	}
 	if (node->flags & LAM_NODE_INDEXED)
 		attr->nlink = node->nlink;
 	else if (node->flags & LAM_NODE_DEAD && node->fd < 0)
 		attr->nlink = 0; /* a lower file whose last name was whited out */
+}
+
+int lam_show_attr(struct lam_core *core, struct lam_node *node, const struct statx *st, struct lam_attr *attr)
+{
+	struct statx below;
+	struct lam_at at;
+
+	lam_show_known(core, node, st, attr);
 	if (node->flags & LAM_NODE_METACOPY && lam_at_data(core, node, &at) == 0 &&
 	    lam_at_stat(core, &at, &below) == 0)
 		attr->blocks = below.stx_blocks;

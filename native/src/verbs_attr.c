@@ -249,8 +249,10 @@ int lam_setattr(struct lam_core *core, const struct lam_caller *caller, uint64_t
 		rc = lam_copyup_for(core, caller, node, how, &wish);
 	if (rc == 0 && !wish.done)
 		rc = apply(core, caller, node, fh, set);
-	if (rc == 0)
-		rc = wish.done ? lam_show_attr(core, node, &wish.st, attr) : getattr(core, node, attr);
+	if (rc == 0 && wish.done)
+		lam_show_known(core, node, &wish.st, attr);
+	else if (rc == 0)
+		rc = getattr(core, node, attr);
 	lam_leave(core, node);
 	return rc;
 }

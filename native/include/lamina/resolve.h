@@ -62,6 +62,9 @@ int lam_find(struct lam_core *core, struct lam_node *dir, const char *name, stru
 /* What users see of a node whose topmost real object has the attributes 'st'. */
 int lam_show_attr(struct lam_core *core, struct lam_node *node, const struct statx *st,
 		  struct lam_attr *attr);
+/* The same with the blocks of 'st', where a metadata-only copy would have to ask for those of its data. */
+void lam_show_known(struct lam_core *core, struct lam_node *node, const struct statx *st,
+		    struct lam_attr *attr);
 
 /* st_ino of a directory from its parts. */
 int lam_dir_ino(struct lam_core *core, struct lam_node *node);
