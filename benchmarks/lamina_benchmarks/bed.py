@@ -80,15 +80,22 @@ class Bed:
 def opened() -> Iterator[Bed]:
     """Make the bed, and remove it with all that it mounted."""
     # Not on tmpfs: the images would lie in memory.
-    top = Path(tempfile.mkdtemp(prefix="lb-", dir="/var/tmp"))
+    top = Path(tempfile.mkdtemp(prefix=f"lb-{os.getpid()}-", dir="/var/tmp"))
     top.chmod(0o755)
     bed = Bed(top)
     try:
         yield bed
     finally:
-        for at in bed.images.values():
-            _run(["umount", str(at)])
-        shutil.rmtree(top)
+        # An interrupted command may have mounted what nobody got to know of.
+        for at in reversed(_mounted(top)):
+            subprocess.run(["umount", "-l", at], timeout=SECONDS, capture_output=True, check=False)
+        shutil.rmtree(top, ignore_errors=True)
+
+
+def _mounted(top: Path) -> list[str]:
+    """Return the mount points below a directory, in the order in which they were mounted."""
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    return [at for at in (line.split(" ")[4] for line in lines) if at.startswith(f"{top}/")]
 
 
 def _run(argv: list[str]) -> None:

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ from lamina_benchmarks import (
 
 STARTED = time.monotonic()
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+CUT_SHORT = "interrupted: the rows from there on"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -81,12 +83,13 @@ def _measured(request: arguments.Request, words: list[str]) -> results.Run:
     )  # fmt: skip
     run = results.Run(facts, list(request.placements), request.samples, [], [])
     progress = _Progress()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with bed.opened() as made:
             plan = sampling.prepare(plan, made, run, progress)
             sampling.measure(plan, made, run, progress)
     except KeyboardInterrupt:
-        run.left_out.append("interrupted: the rows from there on")
+        run.left_out.append(CUT_SHORT)
         if not run.rows:
             raise
     finally:
@@ -108,7 +111,7 @@ def _show(run: results.Run, request: arguments.Request, old: results.Run | None)
         from lamina_benchmarks import page
 
         _say(f"plots: {page.write(run, request.plots)}")
-    return 0
+    return INTERRUPTED if CUT_SHORT in run.left_out and not request.stored else 0
 
 
 class _Progress:

@@ -120,7 +120,7 @@ def _ground(panel: Axes, view: View, rows: list[Heading]) -> None:
         side.set_visible(False)
     what = "processor time" if view.kind is cost else "time"
     title = f"{what} as a multiple of {looks.of(view.base).label}'s, {view.placement}"
-    panel.set_title(title, fontsize=11, fontweight="bold", pad=10)
+    panel.set_title(title, fontsize=10.5, fontweight="bold", pad=10)
 
 
 def _rows(panel: Axes, view: View, rows: list[Heading], places: dict[str, float]) -> None:

@@ -125,13 +125,16 @@ def _summary(run: Run, placement: str) -> Iterator[str]:
     """Give each column in one line."""
     fuse = [column.name for column in run.columns if column.kind in ("lamina", "fuse-overlayfs")]
     rows = common(run, placement, fuse)
-    yield f"summary, {placement}; the servers' processor time is that of the {len(rows)} rows that all have"
-    lines = [["", "goals met", "x kernel", "x fuse-overlayfs", "CPU s", "peak RSS MiB", "peak PSS MiB"]]
+    yield f"summary, {placement}: geometric means, the row that is worst beside fuse-overlayfs, and what the"
+    yield f"servers took: processor time of the {len(rows)} rows that all have, memory"
+    heads = ["goals met", "x kernel", "x fuse-overlayfs", "at worst", "CPU s", "peak RSS MiB", "peak PSS MiB"]
+    lines = [["", *heads]]
     for column in run.columns:
         verdicts = [met(run, row, placement, column) for row in run.rows]
         known = [verdict for verdict in verdicts if verdict is not None]
         means = [_ratio(mean(run, placement, column.name, base)) for base in (KERNEL, PEER)]
         line = [column.name, f"{sum(known)} of {len(known)}" if known else NONE, *means]
+        line.append(_worst(run, placement, column.name))
         if column.name in fuse:
             cells = [run.cells[row.name, placement, column.name] for row in rows]
             seconds = sum(statistics.median(served(cell) or [0.0]) for cell in cells) / 1000
@@ -142,6 +145,13 @@ def _summary(run: Run, placement: str) -> Iterator[str]:
         lines.append(line)
     yield from aligned(lines)
     yield ""
+
+
+def _worst(run: Run, placement: str, column: str) -> str:
+    """Return the greatest ratio to fuse-overlayfs, and whose it is."""
+    places = [(row.name, placement, column) for row in run.rows if row.compared]
+    known = [(value, at[0]) for at in places if (value := ratio(run, at, PEER))]
+    return "{:.2f} {}".format(*max(known)) if known and column != PEER else NONE
 
 
 def _counts(run: Run) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,33 @@ def test_a_run_as_root(tmp_path: Path) -> None:
     table = [line for line in done.stdout.splitlines() if line.startswith("500 lookups")]
     assert set(table) <= set(again.stdout.splitlines())
     assert "1.00 (1.00)" in again.stdout
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_shows_what_it_has(number: signal.Signals) -> None:
+    words = (
+        "--quick",
+        "--rows",
+        "lookup-1,walk-1000,create*",
+        "--samples",
+        "1",
+        "--targets",
+        "kernel,lamina",
+    )
+    argv = [sys.executable, "-m", "lamina_benchmarks", *words]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if " 2/" in line:
+                break
+        own = set(Path("/var/tmp").glob(f"lb-{run.pid}-*"))
+        run.send_signal(number)
+        output, _ = run.communicate(timeout=SECONDS)
+    assert run.returncode == 130
+    assert "left out: interrupted" in output
+    assert own
+    assert not any(path.exists() for path in own)
 
 
 @pytest.mark.userns
