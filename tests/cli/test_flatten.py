@@ -35,7 +35,7 @@ def populate(place: Place) -> None:
 
 
 def change(merged: Path) -> None:
-    """Make redirects, one inside another's directory, metacopies, whiteouts."""
+    """Make redirects, one inside another's directory, metacopies, whiteouts, links to directories."""
     (merged / "tree" / "hidden").unlink()
     (merged / "tree" / "changed").write_text("otherwise")
     (merged / "tree").rename(merged / "renamed")
@@ -44,6 +44,8 @@ def change(merged: Path) -> None:
     (merged / "renamed" / "deep" / "d3" / "file").unlink()
     (merged / "large").chmod(0o600)
     (merged / "large").rename(merged / "large elsewhere")
+    (merged / "to a directory").symlink_to("renamed/deep")
+    (merged / "renamed" / "out of it").symlink_to("/etc")
 
 
 def shown(place: Place) -> str:
