@@ -68,7 +68,7 @@ format:  ## rewrite the sources as check wants them
 
 bench: setup  ## measure beside kernel overlayfs and fuse-overlayfs; BENCH=--quick and other words
 	.ci/packages $(BENCH_PACKAGES)
-	$(BIN)/python -m lamina_benchmarks $(BENCH)
+	$(BIN)/lamina bench $(BENCH)
 
 clean:  ## remove what was built; .venv too
 	rm -rf build dist $(VENV) native/build unionfs/*.egg-info native/*.egg-info runtime/*.egg-info benchmarks/*.egg-info *.egg-info \

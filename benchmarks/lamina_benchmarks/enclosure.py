@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 
-from lamina_benchmarks import cache
+from lamina_benchmarks import cache, installed
 
 INSIDE = "LAMINA_BENCH_INSIDE"
 GIVE_UP = """
@@ -46,10 +46,11 @@ def enter(argv: list[str]) -> None:
         raise NoEnclosureError("unshare (util-linux) is not installed")
     plain = os.geteuid() != 0
     words = ["unshare", *_words(USERS if plain else ROOT), *MOUNTS, "sh", "-c", GIVE_UP, "sh"]
-    again = [sys.executable, "-m", "lamina_benchmarks", *argv]
+    again = [str(installed.python()), "-m", "lamina_benchmarks", *argv]
     surroundings = {
         INSIDE: "user" if plain else "root",
         cache.VARIABLE: str(cache.root()),
+        "PYTHONPATH": ":".join(filter(None, [str(installed.PACKAGES), os.environ.get("PYTHONPATH")])),
         # For mkfs, and for what dpkg calls.
         "PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin",
     }

@@ -7,20 +7,18 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lamina_benchmarks import client, server
+from lamina_benchmarks import client, installed, server
 from lamina_benchmarks.columns import Column
 
 SECONDS = 30
 LONGEST = 3500
 NAMESPACE = ["unshare", "--user", "--mount", "--propagation=private"]
-_BESIDE = Path(sys.executable).with_name("lamina-unionfs")
-DRIVER = _BESIDE if _BESIDE.exists() else Path(shutil.which("lamina-unionfs") or _BESIDE)
+DRIVER = installed.driver()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lamina_benchmarks import cache, client, fixtures
+from lamina_benchmarks import cache, client, fixtures, installed
 from lamina_benchmarks.bed import UnavailableError
 
 SECONDS = 300
@@ -70,7 +69,15 @@ def wheels(names: tuple[str, ...]) -> Path:
     """Return a directory with the wheels of packages, and of nothing else."""
 
     def fetch(at: Path) -> None:
-        words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        words = [
+            str(installed.python()),
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+        ]
         _fetch([*words, "--dest", str(at), *names], at)
 
     return _fetched("wheels-" + "-".join(names), fetch)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lamina_benchmarks import projects
+from lamina_benchmarks import installed, projects
 from lamina_benchmarks.bed import Bed
 from lamina_benchmarks.rows.files import debian, nothing
 from lamina_benchmarks.rows.row import Row, Scale, Words, apart, both
@@ -73,7 +72,7 @@ def _installers() -> list[Row]:
 
     pip: Words = (
         "run",
-        sys.executable,
+        str(installed.python()),
         "-m",
         "pip",
         "install",
@@ -101,7 +100,16 @@ def _others(scale: Scale) -> list[Row]:
         return (projects.source(),)
 
     make = ("run", "make", "-s", "-C", "{m}/src", "CFLAGS=-O0", "libz.a", "-j2")
-    base = ("run", sys.executable, "-I", "-S", "-c", TRANSACTIONS, "{m}/base", str(scale.transactions))
+    base = (
+        "run",
+        str(installed.python()),
+        "-I",
+        "-S",
+        "-c",
+        TRANSACTIONS,
+        "{m}/base",
+        str(scale.transactions),
+    )
     return [
         Row(
             "build", f"make of Debian's {projects.SOURCE}", "programs", lowers, make, (), ("read", "{l}"),
