@@ -124,7 +124,7 @@ def _attempt(cell: Cell, row: Row, column: Column, placement: str, bed: Bed) -> 
         try:
             _take(cell, row, column, bed, placements.words(placement))
         except (client.FailedError, OSError, subprocess.SubprocessError) as error:
-            if attempt == ATTEMPTS - 1:
+            if attempt == ATTEMPTS - 1 or isinstance(error, client.TooSlowError):
                 cell.trouble = str(error)
         else:
             return
