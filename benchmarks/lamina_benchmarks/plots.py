@@ -92,7 +92,7 @@ def _growth(run: Run, series: dict[str, list[Heading]], placement: str) -> Figur
         panel.set_xticks([], minor=True)
         panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panel.yaxis.set_minor_locator(NullLocator())
-        panel.yaxis.set_major_formatter(lambda value, _: f"{value:,.4g}")
+        panel.yaxis.set_major_formatter(lambda value, _: f"{value:,.4g}" if value < 1000 else f"{value:,.0f}")
         panel.grid(color=looks.FAINT, lw=0.7)
         panel.set_axisbelow(True)
         panel.set_xlabel(name)

@@ -45,7 +45,7 @@ def each(verb: str, where: str = "{m}/d") -> Words:
 
 
 CASES = {
-    "create": Case(CREATE, (5, 5, 4)),
+    "create": Case(CREATE, (4, 5, 4)),
     "unlink": Case(each("unlink", "{m}"), (2, 2, 2), (CREATE,)),
     "unlink-lower": Case(each("unlink"), (3, 3, 3)),
     "rename": Case(each("rename", "{m}"), (3, 3, 3), (CREATE,)),
@@ -54,12 +54,12 @@ CASES = {
     "lookup-warm": Case(each("lookup"), (0, 0, 0), (each("lookup"),)),
     "walk-cold": Case(WALK, (0.2, 0.2, 0.2), operations=ENTRIES),
     "walk-warm": Case(WALK, (0, 0, 0), (WALK, WALK), operations=ENTRIES),
-    "read-cold": Case(READ, (3.2, 2.2, 1.2)),
-    "read-warm": Case(READ, (2, 3, 0), (READ, READ)),
-    "copy-up": Case(each("change"), (4, 4, 3)),
+    "read-cold": Case(READ, (1.2, 2.2, 1.2)),
+    "read-warm": Case(READ, (0, 3, 0), (READ, READ)),
+    "copy-up": Case(each("change"), (3, 4, 3)),
     "chmod": Case(each("chmod"), (2, 2, 2)),
     "chown": Case(each("chown"), (3, 3, 3)),
-    "write": Case(("seqwrite", "{m}/new", str(16 << 20)), (0, 0, 1), operations=128),
+    "write": Case(("seqwrite", "{m}/new", str(16 << 20)), (1, 0, 1), operations=128),
 }
 
 
