@@ -154,6 +154,7 @@ void lam_core_close(struct lam_core *core);
 bool lam_core_readonly(const struct lam_core *core);
 bool lam_core_posix_acl(const struct lam_core *core);
 bool lam_core_noxattr(const struct lam_core *core);
+bool lam_core_only_images(const struct lam_core *core);
 
 int lam_lookup(struct lam_core *core, const struct lam_caller *caller, uint64_t parent, const char *name,
 	       struct lam_entry *entry);

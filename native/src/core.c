@@ -300,6 +300,14 @@ bool lam_core_noxattr(const struct lam_core *core)
 	return core->flags & LAM_CFG_NOXATTR;
 }
 
+bool lam_core_only_images(const struct lam_core *core)
+{
+	for (uint32_t i = 0; i < core->nlayers; i++)
+		if (!core->layers[i].image)
+			return false;
+	return true;
+}
+
 void lam_core_stats(struct lam_core *core, struct lam_stats *out)
 {
 	pthread_mutex_lock(&core->lock);

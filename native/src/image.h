@@ -6,6 +6,7 @@
 #include <lamina/erofs.h>
 #include <lamina/layer_erofs.h>
 #include <lamina/mapping.h>
+#include <lamina/readahead.h>
 
 struct lam_image {
 	struct lam_mapping map;
@@ -14,7 +15,8 @@ struct lam_image {
 	uint64_t file_dev, file_ino;
 	int fd;
 	uint32_t ndevice_fds;
-	int *device_fds; /* by number - 1 */
+	int *device_fds;		    /* by number - 1 */
+	struct lam_readahead *device_reads; /* the same */
 };
 
 void lam_image_free(struct lam_image *image); /* NULL is fine */

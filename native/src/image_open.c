@@ -19,9 +19,12 @@ void lam_image_free(struct lam_image *image)
 {
 	if (!image)
 		return;
-	for (uint32_t i = 0; i < image->ndevice_fds; i++)
+	for (uint32_t i = 0; i < image->ndevice_fds; i++) {
 		lam_close(&image->device_fds[i]);
+		lam_readahead_close(&image->device_reads[i]);
+	}
 	free(image->device_fds);
+	free(image->device_reads);
 	lam_erofs_close(&image->fs);
 	lam_mapping_close(&image->map);
 	lam_close(&image->fd);
@@ -49,8 +52,9 @@ static uint64_t device_number(const struct lam_core *core, const struct lam_laye
 	return (uint64_t)IMAGE_DEV_MAJOR << 32 | layer->index;
 }
 
-static int check_device(int fd, uint64_t need, const char *path, struct lam_why *why)
+static int check_device(struct lam_image *image, uint32_t index, const char *path, struct lam_why *why)
 {
+	int fd = image->device_fds[index], rc;
 	struct stat st;
 
 	if (fd < 0)
@@ -59,9 +63,10 @@ static int check_device(int fd, uint64_t need, const char *path, struct lam_why 
 		return fail_device(why, -errno, "cannot be asked", path);
 	if (!S_ISREG(st.st_mode))
 		return fail_device(why, 0, "is no regular file", path);
-	if ((uint64_t)st.st_size < need)
+	if ((uint64_t)st.st_size < image->fs.devices[index].size)
 		return fail_device(why, 0, "is shorter than the image says", path);
-	return 0;
+	rc = lam_readahead_open(&image->device_reads[index], (uint64_t)st.st_size);
+	return rc < 0 ? fail_device(why, rc, "is too large", path) : 0;
 }
 
 static int open_path(const char *path)
@@ -84,7 +89,7 @@ static int open_tagged(struct lam_image *image, uint32_t index, const char *dir,
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return fail_device(why, -ENAMETOOLONG, "cannot be opened", dir);
 	image->device_fds[index] = open_path(path);
-	return check_device(image->device_fds[index], device->size, path, why);
+	return check_device(image, index, path, why);
 }
 
 /* Without devices of their own, do the devices' blocks follow in the image itself? */
@@ -113,7 +118,8 @@ static int open_devices(struct lam_image *image, const char *path, struct lam_de
 		return image->fs.flat ? 0 : lam_fail(why, 0, text, path);
 	}
 	image->device_fds = malloc(count * sizeof(*image->device_fds));
-	if (!image->device_fds)
+	image->device_reads = calloc(count, sizeof(*image->device_reads));
+	if (!image->device_fds || !image->device_reads)
 		return lam_fail(why, -ENOMEM, "no memory", path);
 	for (; image->ndevice_fds < count; image->ndevice_fds++)
 		image->device_fds[image->ndevice_fds] = -1;
@@ -129,7 +135,7 @@ static int open_devices(struct lam_image *image, const char *path, struct lam_de
 		}
 		path = devices->paths[devices->taken + i];
 		image->device_fds[i] = open_path(path);
-		rc = check_device(image->device_fds[i], image->fs.devices[i].size, path, why);
+		rc = check_device(image, i, path, why);
 	}
 	if (devices->taken < devices->count)
 		devices->taken += count;

@@ -57,7 +57,7 @@ static bool wants_passthrough(const struct lam_server *srv, uint64_t offered)
 	if (config->passthrough == LAM_OFF || config->writeback == LAM_ON || forwards_handles(srv))
 		return false;
 	if (config->passthrough == LAM_AUTO && config->stateless != LAM_OFF &&
-	    (config->stateless == LAM_ON || !lam_core_readonly(srv->core)))
+	    (config->stateless == LAM_ON || !lam_core_readonly(srv->core) || lam_core_only_images(srv->core)))
 		return false;
 	return (offered & FUSE_PASSTHROUGH) && may_register_files();
 }

@@ -10,7 +10,8 @@
 
 #include "image.h"
 
-#define MIN_BLKSIZE 4096 /* st_blksize: programs read in pieces of it */
+#define READ_MAX (1u << 20) /* what wants more than one read request is no reader of small files */
+#define MIN_BLKSIZE 4096    /* st_blksize: programs read in pieces of it */
 
 /* A result is worth nothing if what it was made of had gone. */
 static ssize_t sound(const struct lam_image *image, ssize_t rc)
@@ -206,6 +207,8 @@ static int image_extent(const struct lam_layer *layer, uint64_t object, uint64_t
 			.offset = piece.offset,
 			.length = piece.length,
 		};
+	if (rc == 0 && !piece.hole && piece.device && want <= READ_MAX)
+		lam_readahead(&image->device_reads[piece.device - 1], out->fd, piece.offset, piece.length);
 	return (int)sound(image, rc);
 }
 

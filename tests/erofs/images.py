@@ -128,7 +128,7 @@ def _run(*argv: str) -> str:
 
 def numbers(top: Path) -> dict[str, tuple[int, ...]]:
     """Return what dumps leave out: inode numbers, times and blocks of all objects."""
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for parent, directories, files in os.walk(top):
         for name in [*directories, *files]:
             path = os.path.join(parent, name)
