@@ -7,7 +7,7 @@
 #include <time.h>
 
 #define CHUNK_BITS 20	      /* file systems cut larger requests */
-#define AHEAD 2u	      /* chunks behind the one that is read */
+#define AHEAD 4u	      /* chunks behind the one that is read */
 #define FAR (8u << 20)	      /* from the end of one read to the next */
 #define STREAK 3u	      /* reads in a row before the first chunk */
 #define STALE 10u	      /* seconds: what was read then may have been dropped */
