@@ -271,6 +271,43 @@ static void names_that_lead_out_are_refused(void)
 	stack_free(&s);
 }
 
+/* mkfs.erofs 1.5 makes no holes: blocks of zeros of 'hole' become some. */
+static void holes_are_read_found_and_kept(void)
+{
+	struct lam_erofs_inode inode;
+	struct image image;
+	struct lam_erofs fs;
+	const char *why;
+	struct stack s;
+	struct stat st;
+	char text[5];
+	uint64_t f;
+
+	load("blockmap", &image);
+	without_checksum(&image);
+	EXPECT(lam_erofs_open(&fs, image.bytes, image.size, &why) == 0);
+	EXPECT(lam_erofs_inode(&fs, get32(&image, root_entry(&image, "hole")), &inode) == 0);
+	EXPECT(inode.size == 20000 && inode.chunk_bits == 12);
+	for (size_t i = 0; i < 5; i++)
+		if (i != 2) /* where "data" is */
+			put32(&image, ((inode.tail + 3) & ~3ull) + i * 4, ~0u);
+	lam_erofs_close(&fs);
+	with_image(&s, &image, 1);
+	stack_open(&s);
+	f = stack_find(&s, "hole");
+	EXPECT(lam_lseek(s.core, f, 0, 0, SEEK_DATA) == 8192);
+	EXPECT(lam_lseek(s.core, f, 0, 8192, SEEK_HOLE) == 12288);
+	EXPECT(lam_lseek(s.core, f, 0, 12288, SEEK_DATA) == -ENXIO);
+	EXPECT(lam_lseek(s.core, f, 0, 20000, SEEK_HOLE) == -ENXIO);
+	EXPECT(lam_read(s.core, ROOT, f, 0, text, 5, 8999) == 5 && memcmp(text, "\0data", 5) == 0);
+	EXPECT(lam_write(s.core, ROOT, f, 0, "B", 1, 0, false) == 1);
+	EXPECT(lam_read(s.core, ROOT, f, 0, text, 5, 8999) == 5 && memcmp(text, "\0data", 5) == 0);
+	EXPECT(fstatat(s.fd, "u0/hole", &st, 0) == 0 && st.st_size == 20000 && st.st_blocks * 512 <= 8192);
+	stack_forget(&s, f);
+	stack_close(&s);
+	stack_free(&s);
+}
+
 static void truncated_under_the_mount(void)
 {
 	struct image image;
@@ -341,6 +378,7 @@ int main(void)
 	is_a_lower_like_any();
 	directories_inside_themselves_end();
 	names_that_lead_out_are_refused();
+	holes_are_read_found_and_kept();
 	truncated_under_the_mount();
 	devices_are_checked();
 	return 0;

@@ -106,21 +106,22 @@ def by_kernel(image: Image, at: Path) -> Iterator[Path]:
     with contextlib.ExitStack() as undo:
         loops = [undo.enter_context(_loop(path)) for path in image.devices]
         options = ",".join(["ro", "loop", *(f"device={loop}" for loop in loops)])
-        _run("mount", "-t", "erofs", "-o", options, str(image.path), str(at))
-        undo.callback(_run, "umount", str(at))
+        run("mount", "-t", "erofs", "-o", options, str(image.path), str(at))
+        undo.callback(run, "umount", str(at))
         yield at
 
 
 @contextlib.contextmanager
 def _loop(path: Path) -> Iterator[str]:
-    name = _run("losetup", "--read-only", "--find", "--show", str(path)).strip()
+    name = run("losetup", "--read-only", "--find", "--show", str(path)).strip()
     try:
         yield name
     finally:
-        _run("losetup", "--detach", name)
+        run("losetup", "--detach", name)
 
 
-def _run(*argv: str) -> str:
+def run(*argv: str) -> str:
+    """Run a tool that must succeed; return what it says."""
     done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, f"{argv}: {done.stderr}"
     return done.stdout
