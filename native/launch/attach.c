@@ -2,37 +2,46 @@
 #include "attach.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-int lam_attach_open(struct lam_attach *attach, int directory)
+static int listen_in(int directory)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd;
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err;
 
-	for (int i = 0; i < LAM_CLIENTS; i++)
-		attach->clients[i] = -1;
-	attach->listener = -1;
-	attach->waiting = 0;
-	if (directory < 0)
-		return 0;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
 	/* through /proc, because a socket's address has 107 bytes and a directory's path has not */
 	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/attach", directory);
 	unlinkat(directory, "attach", 0);
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, LAM_CLIENTS) < 0) {
-		int err = -errno;
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, LAM_CLIENTS) == 0)
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
 
-		close(fd);
-		return err;
-	}
-	attach->listener = fd;
-	return 0;
+int lam_attach_open(struct lam_attach *attach, const char *directory)
+{
+	int fd;
+
+	for (int i = 0; i < LAM_CLIENTS; i++)
+		attach->clients[i] = -1;
+	attach->waiting = 0;
+	attach->listener = -1;
+	if (!directory)
+		return 0;
+	fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	attach->listener = listen_in(fd);
+	close(fd);
+	return attach->listener < 0 ? attach->listener : 0;
 }
 
 void lam_attach_accept(struct lam_attach *attach)

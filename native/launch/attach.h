@@ -2,7 +2,7 @@
 /*
  * attach - those who watch a container and talk to it
  *
- * A SOCK_SEQPACKET socket "attach" in the container's directory.  A packet is one byte that says
+ * A SOCK_SEQPACKET socket "attach" in a directory.  A packet is one byte that says
  * what, then data:
  *
  *   to the container    'i' standard input; 'c' its end; 'w' window size: rows, columns as
@@ -30,8 +30,8 @@ struct lam_attach {
 	char packet[LAM_PACKET];
 };
 
-/* 'directory' is borrowed.  0 or a negative errno. */
-int lam_attach_open(struct lam_attach *attach, int directory);
+/* Listen in 'directory' (NULL: do not).  0 or a negative errno. */
+int lam_attach_open(struct lam_attach *attach, const char *directory);
 void lam_attach_accept(struct lam_attach *attach);
 /* Send at most LAM_PACKET - 1 bytes to all; who is gone is dropped.  Nothing may be on its way. */
 void lam_attach_send(struct lam_attach *attach, char kind, const char *data, size_t size);

@@ -353,13 +353,14 @@ static void prepare(struct monitor *monitor)
 	if (monitor->signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		lam_fail(LAM_FAILED, errno, "become the monitor");
 	if (directory) {
-		monitor->directory = open(directory->arg[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		monitor->directory = lam_state_open(directory->arg[0]);
 		if (monitor->directory < 0)
-			lam_fail(LAM_FAILED, errno, "%s", directory->arg[0]);
+			lam_fail(LAM_FAILED, -monitor->directory, "%s", directory->arg[0]);
 	}
 	err = lam_log_open(&monitor->log, log ? log->arg[0] : NULL);
 	if (err == 0)
-		err = lam_attach_open(&monitor->attach, monitor->directory);
+		err = lam_attach_open(&monitor->attach,
+				      directory ? directory->arg[directory->count - 1] : NULL);
 	if (err < 0)
 		lam_fail(LAM_FAILED, -err, "the container's directory %s",
 			 directory ? directory->arg[0] : "");
@@ -377,6 +378,7 @@ static void start(struct monitor *monitor)
 		lam_fail(LAM_FAILED, errno, "fork");
 	if (monitor->setup == 0) {
 		close(pair[0]);
+		close_once(&monitor->directory); /* its lock is the monitor's alone */
 		lam_setup(monitor->plan, pair[1], theirs);
 	}
 	close(pair[1]);

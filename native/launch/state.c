@@ -6,7 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
+
+#define LOCK_WAIT_MS 500
 
 static int put(int directory, const char *name, const char *text)
 {
@@ -51,11 +55,43 @@ static unsigned long long start_time(pid_t pid)
 	return at ? strtoull(at, NULL, 10) : 0;
 }
 
+int lam_state_open(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	/* who only asks whether it is locked has it for an instant */
+	for (int waited = 0; waited < LOCK_WAIT_MS; waited++) {
+		const struct timespec step = { .tv_nsec = 1000000 };
+
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return fd;
+		nanosleep(&step, NULL);
+	}
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+/* The id of this boot without its end of line, or "". */
+static void boot_id(char *text, size_t size)
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
+
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+}
+
 int lam_state_running(int directory, pid_t pid)
 {
-	char text[64];
+	char text[128], boot[64];
 
-	snprintf(text, sizeof(text), "%d %llu\n", (int)pid, start_time(pid));
+	boot_id(boot, sizeof(boot));
+	snprintf(text, sizeof(text), "%d %llu %s\n", (int)pid, start_time(pid), boot);
 	return put(directory, "pid", text);
 }
 

@@ -2,9 +2,12 @@
 /*
  * state - what a container's directory says while nobody asks the monitor
  *
- *   pid   "PID START\n" of the first process; START as in /proc/PID/stat, so that a pid that
- *         was given to somebody else is not taken for it
+ *   pid   "PID START BOOT\n" of the first process; START as in /proc/PID/stat and the id of this
+ *         boot, so that a pid that was given to somebody else is not taken for it
  *   exit  "STATUS\n", written when it ended: 0..255 as a shell shows it
+ *
+ * The directory itself is locked by flock(2) while the monitor lives: whoever finds it free, with
+ * "pid" and without "exit", knows that the monitor was killed.
  *
  * Each is written under another name and renamed, so that it is there as a whole or not at all.
  */
@@ -13,6 +16,8 @@
 
 #include <sys/types.h>
 
+/* Open and lock a container's directory; -EWOULDBLOCK while another monitor has it. */
+int lam_state_open(const char *path);
 int lam_state_running(int directory, pid_t pid);
 int lam_state_ended(int directory, int status);
 

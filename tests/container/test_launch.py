@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from lamina_runtime.container import plan
 from lamina_runtime.container.records import Op, Record
+from lamina_runtime.store import files
 
 from tests.container import box
 
@@ -131,12 +133,32 @@ def test_long_lines_are_split_in_the_log(root: Path, directory: Path) -> None:
 def test_pid_file_tells_one_process_from_another(root: Path, directory: Path) -> None:
     running = box.keep(shell(root, "sleep 30"), directory)
     wait_for((directory / "pid").exists)
-    pid, start = map(int, (directory / "pid").read_text().split())
+    words = (directory / "pid").read_text().split()
+    pid, start = map(int, words[:2])
+    assert words[2] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     stat = Path(f"/proc/{pid}/stat").read_text()
     assert pid == running.pid
     assert start == int(stat.rsplit(")", 1)[1].split()[19])
     os.kill(pid, 9)
     assert running.end().status == 137
+
+
+@pytest.mark.parametrize("extra", [(), (Record(Op.REAP),)])
+def test_directory_is_locked_while_the_monitor_lives(root: Path, directory: Path, extra: Any) -> None:
+    running = box.keep(shell(root, "sleep 30"), directory, *extra)
+    fd = os.open(directory, os.O_RDONLY)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    second = box.keep(shell(root, "true"), directory)
+    assert second.report.startswith(f"refused 125 {directory}: ")
+    second.end()
+    monitor = int(Path(f"/proc/{running.pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(monitor, 9)
+    os.close(fd)
+    wait_for(lambda: not files.is_held(directory))
+    assert not (directory / "exit").exists()
+    os.kill(running.pid, 9)
+    running.end()
 
 
 @pytest.fixture
