@@ -1,0 +1,195 @@
+"""Watch a container and talk to it: the other end of native/launch/attach.h.
+
+Theory.  One loop over our standard streams and the socket.  Nothing is read from our input before
+the socket has taken what was read last, nor from the socket before our output has: so memory is
+bounded, and a slow reader slows the container, as a pipe would.
+
+On a terminal every key goes to the container, but for the two that detach (control-P, control-Q;
+docker's default).
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import select
+import signal
+import socket
+import struct
+import termios
+import tty
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lamina_runtime.errors import LaminaError
+
+PACKET = 32768
+DETACH = b"\x10\x11"
+# what a user or a supervisor sends us is meant for the container (docker's --sig-proxy)
+PASSED_ON = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGALRM")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Why attaching ended: with the container's status, or because the user detached (None)."""
+
+    status: int | None
+
+
+class AttachError(LaminaError):
+    """There is nobody to attach to, or they hung up without a word."""
+
+    exit_code = 125
+
+
+def connect(directory: Path) -> socket.socket:
+    """Return a connection to the monitor whose socket is in `directory`."""
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        client.connect(f"/proc/self/fd/{fd}/attach")
+    except OSError as failure:
+        client.close()
+        raise AttachError("the container's monitor does not answer", details=str(failure)) from None
+    finally:
+        os.close(fd)
+    return client
+
+
+def attach(
+    client: socket.socket, *, stdin: bool, terminal: bool, kill: Callable[[int], None] | None
+) -> Ended:
+    """Copy between our streams and the container until it ends or the user detaches.
+
+    `kill` gets the signals that are sent to us, for the container; None leaves them to us.
+    """
+    with contextlib.ExitStack() as stack:
+        wake = stack.enter_context(_wakeup())
+        if kill is not None:
+            stack.enter_context(_passing_on(kill))
+        if terminal:
+            stack.enter_context(_raw())
+            stack.enter_context(_sizes(client))
+        return _copy(client, wake, keys=terminal, stdin=stdin)
+
+
+def _copy(client: socket.socket, wake: int, *, keys: bool, stdin: bool) -> Ended:
+    outgoing = b""
+    reading, held = stdin, b""
+    while True:
+        wanted: list[Any] = [client, wake, *([0] if reading and not outgoing else [])]
+        ready, writable, _ = select.select(wanted, [client] if outgoing else [], [])
+        if wake in ready:
+            os.read(wake, 4096)
+        if client in ready and (ended := _show(client)) is not None:
+            return ended
+        if 0 in ready:
+            data = os.read(0, PACKET - 1)
+            if keys:
+                held, data = _detaching(held, data)
+                if held == DETACH:
+                    return Ended(None)
+            reading = bool(data or held)
+            outgoing = b"i" + data if data else b"" if reading else b"c"
+        if writable:
+            with contextlib.suppress(BlockingIOError):
+                client.send(outgoing, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                outgoing = b""
+
+
+def _show(client: socket.socket) -> Ended | None:
+    try:
+        packet = client.recv(PACKET, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return None
+    kind, data = packet[:1], packet[1:]
+    if kind == b"x":
+        return Ended(int(data))
+    if not kind:
+        raise AttachError("the container's monitor is gone")
+    _write(2 if kind == b"e" else 1, data)
+    return None
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:  # a stream that somebody made so
+            select.select([], [fd], [])
+        except OSError as failure:
+            if failure.errno == errno.EPIPE:
+                raise BrokenPipeError from None
+            raise
+
+
+def _detaching(held: bytes, data: bytes) -> tuple[bytes, bytes]:
+    """Return what may be the beginning of the detaching keys, and what is to be sent."""
+    data = held + data
+    if DETACH in data:
+        return DETACH, b""
+    if data.endswith(DETACH[:1]):
+        return DETACH[:1], data[:-1]
+    return b"", data
+
+
+@contextlib.contextmanager
+def _wakeup() -> Iterator[int]:
+    """Let signals end a select(2): yield what becomes readable then."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield reader
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(reader)
+        os.close(writer)
+
+
+@contextlib.contextmanager
+def _passing_on(kill: Callable[[int], None]) -> Iterator[None]:
+    numbers = [getattr(signal, name) for name in PASSED_ON]
+    before = {number: signal.signal(number, lambda got, _: kill(got)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _raw() -> Iterator[None]:
+    before = termios.tcgetattr(0)
+    tty.setraw(0)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+def window() -> tuple[int, int]:
+    """Return rows and columns of our terminal; 0, 0 where there is none."""
+    for fd in (0, 1, 2):
+        with contextlib.suppress(OSError):
+            rows, columns = struct.unpack("HHHH", fcntl.ioctl(fd, termios.TIOCGWINSZ, b"\0" * 8))[:2]
+            return rows, columns
+    return 0, 0
+
+
+@contextlib.contextmanager
+def _sizes(client: socket.socket) -> Iterator[None]:
+    """Tell the container's terminal whenever the size of ours changes, and now."""
+
+    def tell(*_: object) -> None:
+        with contextlib.suppress(OSError):
+            client.send(b"w%d %d" % window(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
+    before = signal.signal(signal.SIGWINCH, tell)
+    tell()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, before)

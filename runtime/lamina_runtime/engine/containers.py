@@ -1,0 +1,136 @@
+"""Make containers and start them: image, ids, driver, bundle and plan come together here.
+
+Theory.  A start is one plan.  What it takes on this host is decided first and written into the
+bundle; then the launcher does all of it, and a failure in the middle leaves nothing: namespaces
+and mounts go with their last process, and the launcher ends the driver.
+
+Files that a container has of its own host (hosts, resolv.conf, hostname) are bind mounts from its
+run directory, so that nothing is written into its upper.
+"""
+
+import datetime
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lamina_unionfs
+
+from lamina_runtime.container import bundle, ids, launch, plan
+from lamina_runtime.container.records import Op, Record
+from lamina_runtime.container.state import ConflictError, Container, Containers
+from lamina_runtime.container.wishes import Wishes
+from lamina_runtime.engine import naming
+from lamina_runtime.engine.context import Engine
+from lamina_runtime.oci import json
+from lamina_runtime.store import files
+from lamina_runtime.store.images import Image
+
+LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+
+
+def containers(engine: Engine) -> Containers:
+    """Return the user's containers."""
+    return Containers(engine.root, engine.directories.run)
+
+
+def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Container:
+    """Make a container of an image; nothing runs yet."""
+    store = engine.store
+    with store.lease("a container") as lease:
+        image, reference = naming.resolve(store, word)
+        bundle.arguments(image.config.config, wishes)  # a container that could never start is not made
+        shown = reference.familiar if reference else image.id.short
+        now = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
+        made = containers(engine).create(
+            image=image.id, image_name=shown, created=now, wishes=wishes, name=name
+        )
+        for part in ("upper", "work"):
+            (made.data / part).mkdir(mode=0o755)
+        (made.data / "lease").write_text(lease.keep(), encoding="ascii")
+    return made
+
+
+def start(engine: Engine, container: Container, *, rows: int = 0, columns: int = 0) -> launch.Started:
+    """Start a container; returns when its program runs.  LaunchError where it does not."""
+    with container.turn():
+        status = container.status()
+        if status.kind in ("running", "starting"):
+            raise ConflictError(f"container {container.record.name} is running")
+        container.forget_run()
+        image = engine.store.images.get(container.record.image)
+        mapped = ids.choose(os.geteuid(), os.getegid())
+        config = _bundle(container, image, mapped)
+        if config["process"]["terminal"]:
+            config["process"]["consoleSize"] = {"height": rows, "width": columns}
+        files.replace(container.data / "config.json", json.dump(config), temporary=container.data)
+        return launch.start([*plan.container(config), *_around(container, image, mapped)])
+
+
+def remove(engine: Engine, container: Container) -> None:
+    """Remove a container that does not run, with all that it wrote."""
+    with container.turn():
+        if container.status().kind in ("running", "starting"):
+            raise ConflictError(
+                f'container "{container.record.name}" is running',
+                hint="stop the container before removing it, or use --force",
+            )
+        kept = container.data / "lease"
+        if kept.exists():
+            engine.store.end_lease(kept.read_text(encoding="ascii"))
+        containers(engine).forget(container)
+
+
+def _bundle(container: Container, image: Image, mapped: ids.Ids) -> dict[str, Any]:
+    run = container.run
+    (run / "merged").mkdir(mode=0o755, parents=True, exist_ok=True)
+    wishes = container.record.wishes
+    hostname = wishes.hostname or container.id[:12]
+    (run / "hostname").write_text(f"{hostname}\n", encoding="utf-8")
+    (run / "hosts").write_text(f"{LOCALHOST}127.0.1.1\t{hostname}\n", encoding="utf-8")
+    (run / "resolv.conf").write_bytes(_resolver())
+    own = {f"/etc/{name}": str(run / name) for name in ("hosts", "hostname", "resolv.conf")}
+    place = bundle.Place(str(run / "merged"), mapped.uids, mapped.gids, files=own)
+    config = bundle.make(image.config.config, wishes, place)
+    config["hostname"] = hostname
+    return config
+
+
+def _resolver() -> bytes:
+    try:
+        return Path("/etc/resolv.conf").read_bytes()
+    except OSError:
+        return b""
+
+
+def _around(container: Container, image: Image, mapped: ids.Ids) -> Iterator[Record]:
+    """Yield what is the monitor's: where it keeps things, who maps ids, who mounts the root."""
+    yield Record(Op.DIRECTORY, str(container.data), str(container.run))
+    yield Record(Op.LOG, str(container.data / "log"))
+    if container.record.wishes.interactive:
+        yield Record(Op.STDIN)
+    if container.record.wishes.init:
+        yield Record(Op.REAP)
+    if mapped.mappers:
+        yield Record(Op.MAPPER, *mapped.mappers)
+    for word in _driver(container, image, mapped):
+        yield Record(Op.DRIVER, word)
+
+
+def _driver(container: Container, image: Image, mapped: ids.Ids) -> list[str]:
+    script = str(Path(lamina_unionfs.__file__).parent / "start.py")
+    words = [f"lowerdir={_escaped(image.metadata)}", f"upperdir={_escaped(container.data / 'upper')}"]
+    words.append(f"workdir={_escaped(container.data / 'work')}")
+    if image.devices:
+        words.append(f"devicedir={_escaped(image.devices[0].parent)}")
+    if mapped.single:
+        words += ["squash_to_uid=0", "squash_to_gid=0"]
+    return [sys.executable, "-I", "-S", script, "-o", ",".join(words), "--", str(container.run / "merged")]
+
+
+def _escaped(path: Path) -> str:
+    text = str(path)
+    for special in ("\\", ":", ","):
+        text = text.replace(special, "\\" + special)
+    return text
