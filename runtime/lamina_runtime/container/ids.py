@@ -26,7 +26,7 @@ class Ids:
 
     @property
     def single(self) -> bool:
-        """Is there one id only?"""
+        """Whether there is one id only."""
         return len(self.uids) == 1
 
 
