@@ -12,7 +12,8 @@ TEST_PACKAGES := podman buildah skopeo runc crun fuse-overlayfs fio attr acl xfs
 
 BENCH_PACKAGES := fuse-overlayfs mmdebstrap e2fsprogs xfsprogs git strace
 
-PACKAGED := pyproject.toml setup.py MANIFEST.in native/build.py native/launcher.py native/core.cdef.h
+PACKAGED := pyproject.toml setup.py MANIFEST.in native/build.py native/launcher.py native/core.cdef.h \
+	native/image.cdef.h
 SOURCES := $(PACKAGED) $(shell find native/include native/src native/launch native/lamina_native unionfs runtime \
 	benchmarks -type f \
 	! -name '*.pyc' ! -path '*.egg-info*' 2>/dev/null)
@@ -36,7 +37,7 @@ $(VENV)/.dependencies: pyproject.toml $(VENV)/bin/python
 $(STAMP): $(VENV)/.dependencies $(SOURCES)
 	rm -rf build/lib* build/bdist*
 	$(BIN)/pip install --quiet --no-build-isolation --no-deps --force-reinstall .
-	$(BIN)/python -I -c "import lamina_native._core"
+	$(BIN)/python -I -c "import lamina_native._core, lamina_native._image"
 	touch $@
 
 demo: setup  ## a Debian tree under an upper: run programs in it, see what landed where
@@ -57,13 +58,15 @@ check: setup native-check  ## linters, types, layering, formatting, sanitizers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	clang-format --dry-run -Werror native/include/lamina/*.h native/src/*.[ch] native/launch/*.[ch] $(wildcard native/tests/*.[ch]) \
+	clang-format --dry-run -Werror native/include/lamina/*.h native/include/lamina/image/*.h \
+		native/src/*.[ch] native/src/image/*.[ch] native/launch/*.[ch] $(wildcard native/tests/*.[ch]) \
 		benchmarks/*/*.c
 
 format:  ## rewrite the sources as check wants them
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	clang-format -i native/include/lamina/*.h native/src/*.[ch] native/launch/*.[ch] $(wildcard native/tests/*.[ch]) \
+	clang-format -i native/include/lamina/*.h native/include/lamina/image/*.h \
+		native/src/*.[ch] native/src/image/*.[ch] native/launch/*.[ch] $(wildcard native/tests/*.[ch]) \
 		benchmarks/*/*.c
 
 bench: setup  ## measure beside kernel overlayfs and fuse-overlayfs; BENCH=--quick and other words

@@ -2,8 +2,8 @@
 /*
  * image.cdef - what Python uses of include/lamina/image, in cffi's dialect
  *
- * As core.cdef.h.  Not here: reading an index entry by entry (lam_index_pack() is the twin for
- * Python), which is for the builder.
+ * As core.cdef.h.  Not here: reading an index entry by entry, which is for the builder;
+ * lam_index_pack() is the twin for Python.
  */
 
 /* ---- tar.h ---- */

@@ -1,16 +1,18 @@
 """Layer tars and merged images: scan a tar into its index, read an index, build the EROFS image.
 
-The scanner and the builder are C; docs/on-disk.md ("Layer index", "Merged image") has the formats and the limits.
-A scanner belongs to one thread at a time; `feed` and `build` run without the interpreter lock, so that several
-layers can be scanned at once.
+The scanner and the builder are C; docs/on-disk.md ("Layer index", "Merged image") has the formats and
+the limits.  A scanner belongs to one thread at a time; `feed` and `build` run without the interpreter
+lock, so that several layers can be scanned at once.
 
 An extension of its own, so that a mount does not load it.
 """
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
+from dataclasses import dataclass
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -45,7 +47,7 @@ _WHY_SIZE = 512
 
 
 class LaminaTarError(ValueError):
-    """A tar that is no layer: `code` is an errno, `offset` where its entry begins, `text` one line for the user."""
+    """A tar that is no layer: an errno, where its entry begins, one line for the user."""
 
     def __init__(self, code: int, offset: int, text: str) -> None:
         super().__init__(f"{text} (at byte {offset} of the tar)")
@@ -156,7 +158,7 @@ def entries(index: bytes | mmap.mmap) -> Iterator[Entry]:
         if used == 0:
             break
         if used < 0:
-            if len(batch) >= _LARGEST or lib.LAM_INDEX_NOSPC != -used:
+            if len(batch) >= _LARGEST or used != -errno.ENOSPC:
                 raise IndexDamaged("the layer's index is damaged")
             batch = bytearray(_LARGEST)
             continue
@@ -191,7 +193,8 @@ def _unpack(batch: bytes) -> Iterator[Entry]:
         at += length
 
 
-class Layer(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Layer:
     """A layer of an image to build."""
 
     index: Path
@@ -199,18 +202,19 @@ class Layer(NamedTuple):
     tag: str  # its diffID in hexadecimal: the name of the image's device
 
 
-class BuildInfo(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class BuildInfo:
     """What was built."""
 
     inodes: int
     names: int
-    bytes: int  # size of the image
+    size: int  # of the image, in bytes
     file_size: int  # sum of the sizes of regular files, each inode once
     uuid: bytes
 
 
 def build(out_fd: int, layers: Sequence[Layer], *, squash: tuple[int, int] | None = None) -> BuildInfo:
-    """Write the merged EROFS image of `layers`, base first, to the empty file `out_fd`.
+    """Write the merged EROFS image of `layers`, base first, to an empty file open for reading and writing.
 
     The same layers give the same bytes.  Nothing is synced.  Raise BuildRefused, or OSError for a
     file that cannot be read.

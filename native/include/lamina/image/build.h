@@ -48,7 +48,7 @@ struct lam_image_info {
 };
 
 /*
- * lam_image_build() - write the image to the empty regular file 'out_fd'
+ * lam_image_build() - write the image to the empty regular file 'out_fd', open for reading and writing
  *
  * Returns 0, or one line in 'why' and: -EBADMSG (an index is damaged), -ENOENT (a hard link to
  * nothing), -ENOTDIR, -EISDIR, -ELOOP, -ENAMETOOLONG (too deep), -EFBIG (over a limit), -ENOMEM, or what

@@ -21,6 +21,8 @@
 #define LAM_INDEX_HEADER 72u
 #define LAM_INDEX_PATH_MAX 4095u /* PATH_MAX without its NUL: of paths, of link targets */
 #define LAM_INDEX_NAME_MAX 255u
+#define LAM_INDEX_MAJOR_MAX 0xfffu /* of devices, as Linux has them */
+#define LAM_INDEX_MINOR_MAX 0xfffffu
 
 #define LAM_KIND_FILE 0
 #define LAM_KIND_DIR 1
@@ -87,12 +89,17 @@ int lam_index_open(const void *data, size_t size, struct lam_index **out);
 void lam_index_info(const struct lam_index *index, struct lam_index_info *info);
 /* 1 and an entry; 0 at the end; -EBADMSG. */
 int lam_index_next(struct lam_index *index, struct lam_index_entry *entry);
+/* The next call gives 'entry', the last one, again. */
+void lam_index_unread(struct lam_index *index, const struct lam_index_entry *entry);
 void lam_index_rewind(struct lam_index *index);
 void lam_index_free(struct lam_index *index); /* NULL is fine */
 
-/* Step over the next attribute or extent of an entry at '*at', which the reader has checked. */
+/*
+ * Step over the next attribute or extent of an entry at '*at', which the reader has checked; '*position' is 0
+ * before the first extent.
+ */
 void lam_index_xattr(const unsigned char **at, struct lam_index_xattr *xattr);
-void lam_index_extent(const unsigned char **at, struct lam_index_extent *extent);
+void lam_index_extent(const unsigned char **at, uint64_t *position, struct lam_index_extent *extent);
 
 /*
  * lam_index_pack() - as many of the next entries as fit into 'out'

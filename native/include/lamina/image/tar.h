@@ -20,6 +20,7 @@
 #define LAM_TAR_MAX_ENTRIES (10u << 20)	     /* of one layer */
 #define LAM_TAR_MAX_INDEX (512u << 20)	     /* bytes of the index, which is held in memory */
 #define LAM_TAR_MAX_EXTENTS (1u << 20)	     /* of one sparse file */
+#define LAM_TAR_MAX_XATTRS 256u		     /* of one file */
 #define LAM_TAR_MAX_XATTR_VALUE 65535u	     /* what EROFS can hold; the kernel's limit is one more */
 #define LAM_TAR_MAX_XATTR_BYTES (128u << 10) /* names and values of one file */
 
