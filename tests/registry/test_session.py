@@ -496,3 +496,48 @@ def test_a_proxy_is_used(tmp_path: Path) -> None:
     (seen,) = run(work).seen
     assert seen.headers["host"] == "r.invalid"
     assert seen.headers["proxy-authorization"] == "Basic dXM6ZXI6d29yZA=="
+
+
+def test_tls_goes_through_a_proxy_by_connect(tmp_path: Path) -> None:
+    ca = certificates.authority(tmp_path / "ca")
+    pair = certificates.issue(ca, "server", names="DNS:r.invalid")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.certificate, pair.key)
+    (tmp_path / "trusted").mkdir()
+    (tmp_path / "trusted/ca.crt").write_bytes(ca.certificate.read_bytes())
+    heads: list[bytes] = []
+
+    async def work() -> Server:
+        async with serving(lambda _: OK, context=context) as server:
+
+            async def tunnel(client: trio.SocketStream) -> None:
+                heads.append(await client.receive_some(65536))
+                await client.send_all(b"HTTP/1.1 200 Connected\r\n\r\n")
+                async with client, await trio.open_tcp_stream("127.0.0.1", server.port) as through:
+                    with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                        async with trio.open_nursery() as nursery:
+                            nursery.start_soon(pump, client, through)
+                            await pump(through, client)
+                            nursery.cancel_scope.cancel()
+
+            listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            port = listeners[0].socket.getsockname()[1]
+            environment = {"HTTPS_PROXY": f"http://ann:word@127.0.0.1:{port}"}
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.serve_listeners, tunnel, listeners)
+                settings = options(tmp_path, environment=environment, certificate_dir=tmp_path / "trusted")
+                async with Session(settings) as session:
+                    await session.ask(session.host("r.invalid"), Call("GET", "thing"), limit=100)
+                nursery.cancel_scope.cancel()
+            return server
+
+    async def pump(source: trio.SocketStream, target: trio.SocketStream) -> None:
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            while data := await source.receive_some(65536):
+                await target.send_all(data)
+
+    (seen,) = run(work).seen
+    assert (seen.path, seen.headers["host"]) == ("/v2/thing", "r.invalid")
+    assert "proxy-authorization" not in seen.headers
+    assert heads[0].startswith(b"CONNECT r.invalid:443 HTTP/1.1")
+    assert b"Basic YW5uOndvcmQ=" in heads[0]

@@ -34,7 +34,7 @@ MAX_PAGES = 10_000
 MAX_NAMES = 1_000_000
 PAGE = 1000
 _LINK = re.compile(r"<([^<>]*)>([^<]*)")
-_NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next\b)', re.IGNORECASE)
+_RELATIONS = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +231,7 @@ def next_link(values: Sequence[str]) -> str | None:
     """Return the target of `rel=next` in Link headers (RFC 8288)."""
     for value in values:
         for target, parameters in _LINK.findall(value[: 16 << 10]):
-            if _NEXT.search(parameters):
+            relations = _RELATIONS.search(parameters)
+            if relations and "next" in (relations[1] or relations[2] or "").lower().split():
                 return str(target)
     return None
