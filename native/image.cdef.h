@@ -46,12 +46,21 @@ int64_t lam_index_pack(struct lam_index *index, void *out, size_t size);
 #define LAM_IMAGE_MAX_LAYERS ...
 #define LAM_IMAGE_SQUASH ...
 
+struct lam_image_move {
+	uint64_t offset;
+	uint64_t size;
+	uint64_t target_offset;
+	uint64_t target;
+};
+
 struct lam_image_layer {
 	const void *index;
 	size_t index_size;
 	int tar_fd;
 	uint64_t tar_size;
 	char tag[LAM_IMAGE_TAG_SIZE];
+	const struct lam_image_move *moves;
+	size_t move_count;
 };
 
 struct lam_image_options {

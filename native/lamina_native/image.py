@@ -194,12 +194,23 @@ def _unpack(batch: bytes) -> Iterator[Entry]:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """A layer of an image to build."""
+class Move:
+    """Bytes of a layer's tar that are to be read at another place, their own being holes."""
 
-    index: Path
+    offset: int
+    size: int
+    target: int  # which of the layers
+    target_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer of an image to build; without an index, a tar that moves lead to."""
+
+    index: Path | None
     tar: Path
     tag: str  # its diffID in hexadecimal: the name of the image's device
+    moves: tuple[Move, ...] = ()  # sorted by offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +252,7 @@ class _Opened:
         self.layers = layers
         self.fds: list[int] = []
         self.maps: list[tuple[mmap.mmap, CData]] = []
+        self.moves: list[CData] = []  # C reads them until the end
 
     def __enter__(self) -> CData:
         try:
@@ -252,14 +264,20 @@ class _Opened:
         return self.array
 
     def _open(self, slot: CData, layer: Layer) -> None:
-        with layer.index.open("rb") as stream:
-            if os.fstat(stream.fileno()).st_size == 0:
-                raise IndexDamaged(f"{layer.index}: empty")
-            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        buffer = ffi.from_buffer(mapped)
-        self.maps.append((mapped, buffer))
+        if layer.index is not None:
+            with layer.index.open("rb") as stream:
+                if os.fstat(stream.fileno()).st_size == 0:
+                    raise IndexDamaged(f"{layer.index}: empty")
+                mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            buffer = ffi.from_buffer(mapped)
+            self.maps.append((mapped, buffer))
+            slot.index, slot.index_size = buffer, len(buffer)
+        self.moves.append(ffi.new("struct lam_image_move[]", max(1, len(layer.moves))))
+        for place, move in zip(self.moves[-1], layer.moves, strict=False):
+            place.offset, place.size = move.offset, move.size
+            place.target, place.target_offset = move.target, move.target_offset
+        slot.moves, slot.move_count = self.moves[-1], len(layer.moves)
         self.fds.append(os.open(layer.tar, os.O_RDONLY | os.O_CLOEXEC))
-        slot.index, slot.index_size = buffer, len(buffer)
         slot.tar_fd, slot.tar_size = self.fds[-1], os.fstat(self.fds[-1]).st_size
         tag = layer.tag.encode("ascii")
         if len(tag) > lib.LAM_IMAGE_TAG_SIZE:

@@ -85,22 +85,27 @@ class Sample:
 
 def sample(name: str) -> Sample:
     """Return a sample; make it if it is not there."""
+    if not (TOP / name / "sample.json").exists():
+        _keep(name)
+    found = json.loads((TOP / name / "sample.json").read_text())
+    diff_ids = tuple(found["diff_ids"])
+    return Sample(
+        name, TOP / name / "oci", TOP / name / "docker.tar", found["id"], found["manifest"], diff_ids
+    )
+
+
+def _keep(name: str) -> None:
     CACHE.mkdir(exist_ok=True)
     TOP.mkdir(exist_ok=True, mode=0o755)
-    target = TOP / name
     source = debian().with_suffix(".tar") if RECIPES[name].debian else None
     with (TOP / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (target / "sample.json").exists():
+        if not (TOP / name / "sample.json").exists():
             part = TOP / f"{name}.part"
-            for path in (part, target):
+            for path in (part, TOP / name):
                 shutil.rmtree(path, ignore_errors=True)
             _make(name, source, part)
-            part.rename(target)
-    found = json.loads((target / "sample.json").read_text())
-    return Sample(
-        name, target / "oci", target / "docker.tar", found["id"], found["manifest"], tuple(found["diff_ids"])
-    )
+            part.rename(TOP / name)
 
 
 def _make(name: str, source: Path | None, top: Path) -> None:

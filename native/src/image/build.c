@@ -9,6 +9,7 @@
 #include "apply.h"
 #include "emit.h"
 #include "layout.h"
+#include "moves.h"
 #include "text.h"
 
 struct build {
@@ -113,12 +114,14 @@ int lam_image_build(int out_fd, const struct lam_image_layer *layers, size_t cou
 	why[0] = '\0';
 	if (count > LAM_IMAGE_MAX_LAYERS)
 		return refuse(&build, -EFBIG, "an image of more than %d layers", LAM_IMAGE_MAX_LAYERS);
+	if (lam_moves_check(layers, count) < 0)
+		return refuse(&build, -EBADMSG, "the list of moved data is damaged");
 	err = lam_tree_init(&build.tree);
 	build.apply.tree = build.layout.tree = &build.tree;
 	build.layout.layers = layers;
 	build.layout.count = count;
 	for (size_t i = 0; i < count && !err; i++)
-		err = apply_layer(&build, &layers[i], i);
+		err = layers[i].index ? apply_layer(&build, &layers[i], i) : 0;
 	if (err)
 		goto out;
 	err = lam_layout_make(&build.layout);

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "moves.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -18,6 +20,7 @@
 
 /* Bytes go out in order; the first error stays. */
 struct out {
+	const struct lam_image_layer *layers;
 	int fd;
 	int err;
 	uint64_t position;
@@ -130,7 +133,10 @@ static void put_chunks(struct out *out, const struct lam_tree_inode *file)
 		struct lam_erofs_chunk chunk = { 0, 0, htole32(LAM_EROFS_HOLE) };
 
 		if (kind == LAM_CHUNK_TAR) {
-			chunk.device = htole16((uint16_t)(file->layer + 1));
+			uint16_t layer = file->layer;
+
+			out->err = lam_moves_follow(out->layers, size, &layer, &where);
+			chunk.device = htole16((uint16_t)(layer + 1));
 			chunk.block = block_of(where);
 		} else if (kind == LAM_CHUNK_OWN) {
 			chunk.block = block_of(own);
@@ -350,7 +356,7 @@ static void put_all(struct out *out, const struct lam_layout *layout, const stru
 int lam_emit(int fd, const struct lam_layout *layout, const struct lam_image_options *options,
 	     unsigned char uuid[16])
 {
-	struct out out = { .fd = fd };
+	struct out out = { .layers = layout->layers, .fd = fd };
 	XXH128_canonical_t digest;
 	int err = -ENOMEM;
 

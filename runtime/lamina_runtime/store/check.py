@@ -17,6 +17,7 @@ from lamina_runtime.errors import LaminaError
 from lamina_runtime.oci.config import ImageConfig
 from lamina_runtime.oci.digest import HEX_LENGTH, Digest, hasher
 from lamina_runtime.store import check_layers, forms, marking, metadata
+from lamina_runtime.store.forms import LayerInfo
 from lamina_runtime.store.ground import Ground
 from lamina_runtime.store.images import Record, read_record
 from lamina_runtime.store.place import Place
@@ -118,14 +119,24 @@ def _metadata(place: Place, stack: tuple[Digest, ...]) -> Iterator[Problem]:
         yield Problem("metadata-missing", path.name, f"that of {len(stack)} layers")
         return
     layers = [forms.read_info(place, diff_id) for diff_id in stack]
+    if _is(place, layers, path, before_dedup=False):
+        return
+    if _is(place, layers, path, before_dedup=True):
+        yield Problem("stray", path.name, "metadata from before a dedup that was interrupted; run it again")
+    else:
+        yield Problem("metadata-damaged", path.name, "it differs from what its layers give")
+
+
+def _is(place: Place, layers: list[LayerInfo], path: Path, *, before_dedup: bool) -> bool:
+    """Make metadata again and say whether it is what the file has."""
     fd = os.memfd_create("lamina-check", os.MFD_CLOEXEC)
     with path.open("rb") as old, open(fd, "r+b") as new:
-        metadata.build(place, layers, fd)
+        metadata.build(place, layers, fd, before_dedup=before_dedup)
         new.seek(0)
         while (piece := new.read(PIECE)) == old.read(PIECE):
             if not piece:
-                return
-    yield Problem("metadata-damaged", path.name, "it differs from what its layers give")
+                return True
+    return False
 
 
 def _reference(place: Place, path: Path) -> Iterator[Problem]:

@@ -5,6 +5,7 @@ three lists: compatible (who does not know it may read and write), read-only-com
 incompatible (may do neither).  Unknown versions and features are refused by their name.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def create(place: Place) -> None:
         raise StoreError(f"{place.root}: neither a store nor empty", details=f"it holds {min(strangers)!r}")
     for path in place.directories():
         path.mkdir(mode=0o700, exist_ok=True)
-    place.lock.touch(mode=files.MODE)
+    os.close(os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.MODE))
     write(place, Format())
     files.sync_directory(place.root)
 

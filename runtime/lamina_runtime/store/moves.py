@@ -9,8 +9,9 @@ little-endian each, and the 64 characters of the source's tag; sorted by offset,
 """
 
 import itertools
+import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from lamina_runtime.store.errors import StoreError
 
 NAME = "moves"
 MAGIC = b"LAMMOVE1"
+BLOCK = 4096  # of the disk: what is moved frees whole blocks only
 _RECORD = struct.Struct("<QQQ64s")
 
 
@@ -55,6 +57,23 @@ def dump(found: Iterable[Move]) -> bytes:
         for move in sorted(found)
     )
     return MAGIC + b"".join(records)
+
+
+def are_due(tar: Path, found: Sequence[Move]) -> bool:
+    """Say whether a tar still has blocks for what was moved: a dedup was interrupted before the end."""
+    if not found:
+        return False
+    with tar.open("rb") as file:
+        return any(_has_blocks(file.fileno(), move) for move in found)
+
+
+def _has_blocks(fd: int, move: Move) -> bool:
+    start = -(-move.offset // BLOCK) * BLOCK
+    end = (move.offset + move.size) // BLOCK * BLOCK
+    try:
+        return os.lseek(fd, start, os.SEEK_DATA) < end
+    except OSError:  # ENXIO: nothing but a hole until the end
+        return False
 
 
 def sources(layer: Path) -> set[str]:

@@ -7,6 +7,7 @@ it is safe under threads and under several processes on one store.
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lamina_runtime.layer.limits import DEFAULT, Limits
 from lamina_runtime.store import format as store_format
@@ -20,6 +21,9 @@ from lamina_runtime.store.lease import Lease
 from lamina_runtime.store.problem import Problem
 from lamina_runtime.store.references import ReferenceStore
 from lamina_runtime.store.usage import Usage, usage
+
+if TYPE_CHECKING:
+    from lamina_runtime.store.dedup import Deduped
 
 Progress = Callable[[str, int, int], None]
 
@@ -61,6 +65,12 @@ class Store:
         from lamina_runtime.store.check import check
 
         return check(self._ground, full=full, progress=progress)
+
+    def dedup(self, *, progress: Progress | None = None) -> "Deduped":
+        """Keep content that is in several layers once; layers in use stay as they are."""
+        from lamina_runtime.store.dedup import dedup
+
+        return dedup(self._ground, progress=progress)
 
     def usage(self) -> Usage:
         """Measure what is here and what it is for."""

@@ -25,12 +25,22 @@
 
 #define LAM_IMAGE_SQUASH 1
 
+/* Bytes of a layer's tar that are to be read at another place of a tar, their own being holes. */
+struct lam_image_move {
+	uint64_t offset;
+	uint64_t size;
+	uint64_t target_offset;
+	uint64_t target; /* which of the layers */
+};
+
 struct lam_image_layer {
-	const void *index;
+	const void *index; /* NULL: no layer, only a tar that moves lead to */
 	size_t index_size;
 	int tar_fd; /* borrowed; read only for runs of sparse files that are not aligned */
 	uint64_t tar_size;
-	char tag[LAM_IMAGE_TAG_SIZE]; /* of its device: the layer's diffID in hexadecimal */
+	char tag[LAM_IMAGE_TAG_SIZE];	    /* of its device: the layer's diffID in hexadecimal */
+	const struct lam_image_move *moves; /* sorted by offset */
+	size_t move_count;
 };
 
 struct lam_image_options {
@@ -50,7 +60,7 @@ struct lam_image_info {
 /*
  * lam_image_build() - write the image to the empty regular file 'out_fd', open for reading and writing
  *
- * Returns 0, or one line in 'why' and: -EBADMSG (an index is damaged), -ENOENT (a hard link to
+ * Returns 0, or one line in 'why' and: -EBADMSG (an index or moves are damaged), -ENOENT (a hard link to
  * nothing), -ENOTDIR, -EISDIR, -ELOOP, -ENAMETOOLONG (too deep), -EFBIG (over a limit), -ENOMEM, or what
  * writing or reading failed with.
  */
