@@ -28,6 +28,15 @@ static bool known(uint32_t cmd, size_t size, bool *changes)
 	}
 }
 
+/* Nothing on an image has flags; so it says, since who wants to set some reads them first. */
+static bool on_image(struct lam_core *core, struct lam_node *node)
+{
+	struct lam_at at;
+
+	return lam_at_top(core, node, &at) == 0 && at.fd < 0 && at.dir->layer->image &&
+	       (lam_is_dir(node) || S_ISREG(node->type));
+}
+
 static int open_object(struct lam_core *core, struct lam_node *node)
 {
 	struct lam_at at;
@@ -66,6 +75,11 @@ int lam_ioctl(struct lam_core *core, const struct lam_caller *caller, uint64_t n
 		rc = lam_may_write(core);
 	if (rc == 0 && changes) /* immutable or append-only metadata must not have its data below */
 		rc = lam_copyup(core, caller, node, lam_is_dir(node) ? LAM_COPY_META : LAM_COPY_DATA);
+	if (rc == 0 && !changes && on_image(core, node)) {
+		memset(arg, 0, used);
+		lam_leave(core, node);
+		return 0;
+	}
 	fd = rc < 0 ? rc : open_object(core, node);
 	rc = fd < 0 ? fd : 0;
 	if (rc == 0) {

@@ -11,11 +11,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.conformance.case import LOWERS, PLACEMENTS, Case, Union, UnionCase, below
 from tests.conformance.registry import POSIX, UNIONS, run_posix, run_union
+from tests.erofs.images import image_of
 from tests.support import accounts, loopfs
 from tests.support.dump import FIELDS, assert_same, dump
 from tests.support.realms import KINDS, Realm, realm
@@ -26,6 +27,10 @@ BUILD_SECONDS = 60
 # Targets that run every placement; the others run content on lowers, where the copy-ups are.
 THOROUGH = ("native", "kernel-overlay", "lamina-native", "fuse-overlayfs")
 FILE_SYSTEMS = ("ext4", "xfs", "btrfs")  # besides the tmpfs of the session
+IMAGES = "erofs"  # the lowers are images
+ON_IMAGES = ("lamina-native",)
+# mkfs.erofs 1.5 takes no name of 255 bytes and writes holes as zeros.
+NOT_IN_IMAGES = ("name_of_255_", "name_of_256_", "holes_")
 ON_ALL_FILE_SYSTEMS = ("native", "kernel-overlay", "lamina-native")
 
 
@@ -42,7 +47,7 @@ class Scene:
         """The cases of the theme that this scene can run."""
         kind, have = TARGETS[self.target].kind, abilities(self.target)
         place, _, on_fs = self.placement.partition("@")
-        if on_fs:
+        if on_fs and on_fs != IMAGES:
             have |= {"disk"}
         table: dict[str, Case | UnionCase] = {}
         table.update(POSIX[self.theme] if self.theme in POSIX else UNIONS[self.theme])
@@ -51,7 +56,8 @@ class Scene:
             for name, case in table.items()
             if case.needs <= have | {f"kind:{kind}"}
             and place in case.placements
-            and (not on_fs or case.everywhere)
+            and (on_fs in ("", IMAGES) or case.everywhere)
+            and not (on_fs == IMAGES and name.startswith(NOT_IN_IMAGES))
         }
 
 
@@ -77,7 +83,10 @@ def scenes(target: str, *, unions: bool) -> Iterator[Scene]:
     if native:
         places = ("mixed",)
     file_systems = FILE_SYSTEMS if target in ON_ALL_FILE_SYSTEMS else ()
-    for place in [*places, *(f"{places[0]}@{name}" for name in file_systems)]:
+    further = [f"{places[0]}@{name}" for name in file_systems]
+    if target in ON_IMAGES:
+        further += [f"{place}@{IMAGES}" for place in places if place != "upper-only"]
+    for place in [*places, *further]:
         for theme in themes:
             scene = Scene(target, place, theme)
             if scene.cases:
@@ -113,7 +122,7 @@ class Stage:
         self._count += 1
         name = f"{self._count:03d}"
         on_fs = scene.placement.partition("@")[2]
-        if not on_fs:
+        if on_fs in ("", IMAGES):
             return home.directory(name)
         if on_fs not in self._file_systems:
             at = self._top / f"fs-{on_fs}"
@@ -145,7 +154,9 @@ class Stage:
             native = target.kind == "native"
             layers = home.agent.call_within(BUILD_SECONDS, raise_scene, scene, top, home.kind.dialect, native)
             before = {path: home.agent.call(dump, path, fields=FIELDS) for path in layers.lowers}
-            self._mounted = self._undo.enter_context(mounted(target, layers, top / "merged", home))
+            shown = imaged(layers) if scene.placement.endswith(f"@{IMAGES}") else layers
+            mount = self._undo.enter_context(mounted(target, shown, top / "merged", home))
+            self._mounted = replace(mount, layers=layers)
             self._scene, self._before = scene, before
         assert self._mounted is not None
         return self._mounted
@@ -165,6 +176,12 @@ class Stage:
             stage.realm.kind.dialect,
         )
         agent.call(run_union, scene.theme, name, union)
+
+
+def imaged(layers: Layers) -> Layers:
+    """Return the same union with an image in the place of each lower."""
+    images = [image_of(lower, lower.with_suffix(".erofs")).path for lower in layers.lowers]
+    return replace(layers, lowers=tuple(images))
 
 
 def raise_scene(scene: Scene, top: Path, dialect: str, native: bool) -> Layers:
