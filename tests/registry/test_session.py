@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 import trio
+from lamina_runtime.oci.reference import Reference
 from lamina_runtime.registry import protocol
 from lamina_runtime.registry.authorization import Rights
 from lamina_runtime.registry.backoff import RetryPolicy
+from lamina_runtime.registry.configuration import Configuration, Mirror, Rule
 from lamina_runtime.registry.credentials import Credential
 from lamina_runtime.registry.exchange import redirected
 from lamina_runtime.registry.failures import (
@@ -541,3 +543,27 @@ def test_tls_goes_through_a_proxy_by_connect(tmp_path: Path) -> None:
     assert "proxy-authorization" not in seen.headers
     assert heads[0].startswith(b"CONNECT r.invalid:443 HTTP/1.1")
     assert b"Basic YW5uOndvcmQ=" in heads[0]
+
+
+def test_a_mirror_does_not_get_the_registrys_password(tmp_path: Path) -> None:
+    def guarded(seen: Seen) -> Answer:
+        if "authorization" in seen.headers:
+            return document({"tags": ["a"]})
+        return problem(401, "UNAUTHORIZED", WWW_Authenticate='Basic realm="x"')
+
+    async def work() -> tuple[Server, Server]:
+        async with serving(guarded) as mirror, serving(guarded) as origin:
+            rule = Rule("r.invalid", origin.host, mirrors=(Mirror(mirror.host),))
+            settings = options(
+                tmp_path, credential=Credential("ann", "secret"), configuration=Configuration((rule,))
+            )
+            async with Session(settings) as session:
+                first, last = session.sources(Reference.parse("r.invalid/a/b"))
+                with pytest.raises(UnauthorizedError):
+                    await protocol.tags(session, first)
+                assert await protocol.tags(session, last) == ["a"]
+            return mirror, origin
+
+    mirror, origin = run(work)
+    assert not any("authorization" in seen.headers for seen in mirror.seen)
+    assert any("authorization" in seen.headers for seen in origin.seen)

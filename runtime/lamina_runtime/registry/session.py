@@ -249,7 +249,8 @@ class Session:
             await trio.sleep(pause)
 
     def _find(self, host: Host, repository: str) -> Credential | None:
-        return self.options.credential or self.options.credentials.get(host.name, repository)
+        given = None if host.mirror else self.options.credential
+        return given or self.options.credentials.get(host.name, repository)
 
     def _note(self, host: Host, reply: Reply) -> None:
         found = RateLimit.of(reply.headers.get)

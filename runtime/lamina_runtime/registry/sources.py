@@ -22,6 +22,7 @@ class Host:
 
     name: str  # as users and auth files call it: docker.io
     insecure: bool = False  # certificates are not checked, plain HTTP is fine
+    mirror: bool = False  # not whom the user named: gets no credentials that were given for that one
 
     @property
     def authority(self) -> str:
@@ -63,9 +64,8 @@ def plan(
     sources = []
     for mirror in () if push else rule.mirrors:
         if _applies(mirror, reference):
-            source = _source(
-                rule.rewrite(reference.name, mirror.location), _insecure(tls_verify, mirror.insecure)
-            )
+            name = rule.rewrite(reference.name, mirror.location)
+            source = _source(name, _insecure(tls_verify, mirror.insecure), mirror=True)
             if source.repository == reference.repository and source.host.name != reference.registry:
                 source = Source(source.host, source.repository, namespace=reference.registry)
             sources.append(source)
@@ -95,6 +95,6 @@ def _applies(mirror: Mirror, reference: Reference) -> bool:
     return True
 
 
-def _source(name: str, insecure: bool) -> Source:  # noqa: FBT001 - see above
+def _source(name: str, insecure: bool, *, mirror: bool = False) -> Source:  # noqa: FBT001 - see above
     registry, _, repository = name.partition("/")
-    return Source(Host(registry, insecure), repository)
+    return Source(Host(registry, insecure, mirror), repository)
