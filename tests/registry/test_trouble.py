@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,9 @@ import pytest
 import trio
 from lamina_runtime.errors import IntegrityError, LaminaError
 from lamina_runtime.oci import media
+from lamina_runtime.oci.descriptor import Descriptor
 from lamina_runtime.oci.reference import Reference
+from lamina_runtime.registry.configuration import Configuration, Mirror, Rule
 from lamina_runtime.registry.failures import RegistryError, TransferError
 from lamina_runtime.registry.pull import Pulled, pull
 from lamina_runtime.registry.push import push
@@ -329,3 +332,41 @@ def test_lies_leave_the_store_as_it_was(
     run(work)
     assert empty(store)
     assert not store.layers.list()
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda data: data[:-1] + b"x", lambda data: data[:100] + bytes(len(data) - 100)]
+)
+def test_what_a_mirror_spoils_comes_from_the_registry(
+    store: Store, tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    honest, spoiling = Liar(), Liar()
+    packed = gzip.compress(TARS[1], 1, mtime=0)
+    for liar in (honest, spoiling):
+        liar.top = liar.image([liar.add(packed, LAYER + "+gzip")], [digest(TARS[1])])
+    spoiling.blobs[digest(packed)] = spoil(packed)
+
+    async def work() -> Pulled:
+        async with serving(spoiling) as mirror, serving(honest) as origin:
+            rule = Rule("r.invalid", origin.host, mirrors=(Mirror(mirror.host),))
+            settings = options(tmp_path, configuration=Configuration((rule,)))
+            reference = Reference.parse("r.invalid/a/b:latest")
+            return await pull(store, reference, platform=AMD64, options=settings)
+
+    check_layers(store, run(work), [TARS[1]])
+
+
+def test_a_beginning_that_was_spoilt_is_fetched_again(store: Store, tmp_path: Path) -> None:
+    liar = Liar()
+    packed = gzip.compress(TARS[1], 1, mtime=0)
+    described = liar.add(packed, LAYER + "+gzip")
+    liar.top = liar.image([described], [digest(TARS[1])])
+    with store.layers.writer(Descriptor.from_json(described), diff_id=None) as writer:
+        writer.write(packed[:1000] + bytes(1000))  # never seen by a decompressor that minds
+
+    async def work() -> Pulled:
+        async with serving(liar) as server:
+            reference = Reference.parse(f"{server.host}/a/b:latest")
+            return await pull(store, reference, platform=AMD64, options=options(tmp_path))
+
+    check_layers(store, run(work), [TARS[1]])

@@ -17,6 +17,7 @@ from typing import Protocol
 import trio
 
 from lamina_runtime.errors import IntegrityError, NetworkError
+from lamina_runtime.layer.errors import LayerError
 from lamina_runtime.oci.descriptor import Descriptor
 from lamina_runtime.oci.errors import MismatchError, OciError
 from lamina_runtime.registry.authorization import Rights
@@ -70,13 +71,19 @@ class Download:
         self._progress(self._at)
         self._resumed = self._at > 0
         try:
-            return await self._through(source)
-        except IntegrityError:
+            return await self._attempt(source)
+        except (IntegrityError, LayerError):
             if not self._resumed:
                 raise
-        await self._restart()
         self._resumed = False
-        return await self._through(source)
+        return await self._attempt(source)
+
+    async def _attempt(self, source: Source) -> object:
+        try:
+            return await self._through(source)
+        except (IntegrityError, LayerError):
+            await self._restart()  # nothing of it is to be continued, by us or at another place
+            raise
 
     async def _through(self, source: Source) -> object:
         data = self._descriptor.data

@@ -14,6 +14,7 @@ from typing import TypeVar
 import trio
 
 from lamina_runtime.errors import IntegrityError, NetworkError
+from lamina_runtime.layer.errors import LayerError
 from lamina_runtime.oci import manifest
 from lamina_runtime.oci.config import ImageConfig
 from lamina_runtime.oci.descriptor import Descriptor
@@ -100,7 +101,7 @@ async def first_of(places: Sequence[Source], attempt: Callable[[Source], Awaitab
     for mirror in mirrors:
         try:
             return await attempt(mirror)
-        except (NetworkError, IntegrityError, OciError):
+        except (NetworkError, IntegrityError, LayerError, OciError):
             continue
     return await attempt(origin)
 
