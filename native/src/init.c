@@ -7,8 +7,9 @@
  * namespace, and excludes the writeback cache) where it is asked for or the mount is read-only,
  * else stateless opens.  Never taken: locks (they
  * stay the kernel's, no other host sees the mount), AUTO_INVAL_DATA (the core is the only
- * writer), READDIRPLUS_AUTO (plus is always better here), EXPORT_SUPPORT (forgotten nodes
- * cannot be found by number).
+ * writer), EXPORT_SUPPORT (forgotten nodes cannot be found by number).  READDIRPLUS_AUTO leaves
+ * it to the kernel after a directory's first listing: with attributes for who asks for them
+ * (the walk costs the same), without for who wants 100,000 names (half the time).
  */
 #include <errno.h>
 #include <linux/capability.h>
@@ -25,11 +26,11 @@
 #define STACK_DEPTH 1 /* backing files lie on plain file systems; kernel overlayfs may lie on us */
 #define INITIAL_USER_NS "user:[4026531837]" /* PROC_USER_INIT_INO */
 
-#define ALWAYS                                                                                               \
-	(FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_ASYNC_DIO | FUSE_DONT_MASK | FUSE_DO_READDIRPLUS |         \
-	 FUSE_PARALLEL_DIROPS | FUSE_CACHE_SYMLINKS | FUSE_NO_OPENDIR_SUPPORT | FUSE_EXPLICIT_INVAL_DATA |   \
-	 FUSE_MAX_PAGES | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_HAS_IOCTL_DIR | FUSE_INIT_EXT | \
-	 FUSE_DIRECT_IO_ALLOW_MMAP)
+#define ALWAYS                                                                                          \
+	(FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_ASYNC_DIO | FUSE_DONT_MASK | FUSE_DO_READDIRPLUS |    \
+	 FUSE_READDIRPLUS_AUTO | FUSE_PARALLEL_DIROPS | FUSE_CACHE_SYMLINKS | FUSE_NO_OPENDIR_SUPPORT | \
+	 FUSE_EXPLICIT_INVAL_DATA | FUSE_MAX_PAGES | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT |      \
+	 FUSE_HAS_IOCTL_DIR | FUSE_INIT_EXT | FUSE_DIRECT_IO_ALLOW_MMAP)
 
 /* The slow path opens files: then the server's two shortcuts around handles are out. */
 static bool forwards_handles(const struct lam_server *srv)
