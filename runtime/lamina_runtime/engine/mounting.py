@@ -77,7 +77,7 @@ def mount(engine: Engine, word: str, place: str, wish: Wish) -> Mount:
         else:
             server, reader = _start(top, record, _options(image, record, wish))
             undo.callback(_end, server)
-            record = record._replace(pid=server, started=mounts.start_time(server) or 0)
+            record = record._replace(pid=server, started=mounts.start_time(server) or 0, lease=lease.name)
             mounts.write(top, record)
             lease.hand_over(server)
             _await(top, record, reader)

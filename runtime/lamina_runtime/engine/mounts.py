@@ -134,9 +134,9 @@ def _read(path: Path) -> Mount | None:
         mount = Mount(**value)
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    kinds = {"str": str, "bool": bool, "int": int}
-    types = Mount.__annotations__
-    return mount if all(isinstance(getattr(mount, name), kinds[types[name]]) for name in types) else None
+    kinds = {"fresh": bool, "pid": int, "started": int}
+    sound = all(isinstance(value, kinds.get(name, str)) for name, value in mount._asdict().items())
+    return mount if sound else None
 
 
 def active(engine: Engine) -> list[Mount]:

@@ -1,0 +1,236 @@
+"""Hostile and broken archives: one message, and the store as it was."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli_runtime.conftest import BASE, SECOND, Lamina
+from tests.cli_runtime.test_archives import archive, config
+from tests.support.images import Layout
+
+
+def manifest(*layers: str, tags: tuple[str, ...] = ("x:1",), name: str = "c.json") -> bytes:
+    return json.dumps([{"Config": name, "RepoTags": list(tags), "Layers": list(layers)}]).encode()
+
+
+def raw_member(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, link: str = "") -> bytes:
+    member = tarfile.TarInfo(name)
+    member.type, member.size, member.linkname = kind, size, link
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def _wrong_diff_id(top: Path) -> Path:
+    return archive(top / "x.tar", {"l.tar": SECOND, "c.json": config(BASE), "manifest.json": manifest("l.tar")})
+
+
+def _missing_layer(top: Path) -> Path:
+    return archive(top / "x.tar", {"c.json": config(BASE), "manifest.json": manifest("l.tar")})
+
+
+def _missing_config(top: Path) -> Path:
+    return archive(top / "x.tar", {"l.tar": BASE, "manifest.json": manifest("l.tar")})
+
+
+def _too_few_layers(top: Path) -> Path:
+    members = {"l.tar": BASE, "c.json": config(BASE, SECOND), "manifest.json": manifest("l.tar")}
+    return archive(top / "x.tar", members)
+
+
+def _climbing_member(top: Path) -> Path:
+    members = {"../evil": b"x", "l.tar": BASE, "c.json": config(BASE), "manifest.json": manifest("l.tar")}
+    return archive(top / "x.tar", members)
+
+
+def _absolute_layer(top: Path) -> Path:
+    return archive(top / "x.tar", {"c.json": config(BASE), "manifest.json": manifest("/etc/passwd")})
+
+
+def _climbing_layer(top: Path) -> Path:
+    return archive(top / "x.tar", {"c.json": config(BASE), "manifest.json": manifest("../../etc/passwd")})
+
+
+def _link_out(top: Path) -> Path:
+    members = {"c.json": config(BASE), "manifest.json": manifest("l.tar")}
+    return archive(top / "x.tar", members, {"l.tar": "../../../etc/passwd"})
+
+
+def _absolute_link(top: Path) -> Path:
+    members = {"c.json": config(BASE), "manifest.json": manifest("l.tar")}
+    return archive(top / "x.tar", members, {"l.tar": "/etc/passwd"})
+
+
+def _link_circle(top: Path) -> Path:
+    members = {"c.json": config(BASE), "manifest.json": manifest("l.tar")}
+    return archive(top / "x.tar", members, {"l.tar": "m.tar", "m.tar": "l.tar"})
+
+
+def _duplicate(top: Path) -> Path:
+    path = archive(top / "x.tar", {"l.tar": BASE, "c.json": config(BASE), "manifest.json": manifest("l.tar")})
+    with tarfile.open(path, "a") as tar:
+        member = tarfile.TarInfo("l.tar")
+        member.size = len(SECOND)
+        tar.addfile(member, io.BytesIO(SECOND))
+    return path
+
+
+def _truncated(top: Path) -> Path:
+    path = archive(top / "x.tar", {"c.json": config(BASE), "manifest.json": manifest("l.tar"), "l.tar": BASE})
+    os.truncate(path, path.stat().st_size - len(BASE) // 2 - 10240)
+    return path
+
+
+def _huge_size(top: Path) -> Path:
+    path = top / "x.tar"
+    header = bytearray(raw_member("l.tar"))
+    header[124:136] = b"\x80" + (1 << 62).to_bytes(11, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    path.write_bytes(bytes(header) + bytes(2048))
+    return path
+
+
+def _negative_size(top: Path) -> Path:
+    path = top / "x.tar"
+    header = bytearray(raw_member("l.tar"))
+    header[124:136] = b"\xff" * 12
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    path.write_bytes(bytes(header) + bytes(2048))
+    return path
+
+
+def _bad_checksum(top: Path) -> Path:
+    path = archive(top / "x.tar", {"c.json": config(BASE), "manifest.json": manifest("l.tar"), "l.tar": BASE})
+    data = bytearray(path.read_bytes())
+    data[1024 + 3] ^= 0x55
+    path.write_bytes(data)
+    return path
+
+
+def _not_json(top: Path) -> Path:
+    return archive(top / "x.tar", {"manifest.json": b"[" * 100_000})
+
+
+def _manifest_is_no_list(top: Path) -> Path:
+    return archive(top / "x.tar", {"manifest.json": b'{"Config": 3}'})
+
+
+def _bad_tag(top: Path) -> Path:
+    members = {"l.tar": BASE, "c.json": config(BASE), "manifest.json": manifest("l.tar", tags=("UP:1",))}
+    return archive(top / "x.tar", members)
+
+
+def _nothing(top: Path) -> Path:
+    return archive(top / "x.tar", {"etc/passwd": b"root"})
+
+
+def _empty(top: Path) -> Path:
+    (top / "x.tar").touch()
+    return top / "x.tar"
+
+
+def _noise(top: Path) -> Path:
+    (top / "x.tar").write_bytes(bytes(range(256)) * 40)
+    return top / "x.tar"
+
+
+def _cut_gzip(top: Path) -> Path:
+    path = archive(top / "plain", {"l.tar": BASE, "c.json": config(BASE), "manifest.json": manifest("l.tar")})
+    (top / "x.tar").write_bytes(gzip.compress(path.read_bytes())[:-20])
+    return top / "x.tar"
+
+
+def _ancestors_in_a_circle(top: Path) -> Path:
+    members = {
+        "a/json": b'{"id":"a","parent":"b"}', "b/json": b'{"id":"b","parent":"a"}', "a/layer.tar": BASE,
+        "b/layer.tar": BASE, "repositories": b'{"x":{"1":"a"}}',
+    }  # fmt: skip
+    return archive(top / "x.tar", members)
+
+
+def _foreign_layer_inside(top: Path) -> Path:
+    members = {"l.tar": b"not a tar" * 100, "c.json": config(b"not a tar" * 100), "manifest.json": manifest("l.tar")}
+    return archive(top / "x.tar", members)
+
+
+CASES: dict[str, tuple[Callable[[Path], Path], int]] = {
+    "wrong diffID": (_wrong_diff_id, 4),
+    "missing layer": (_missing_layer, 1),
+    "missing configuration": (_missing_config, 1),
+    "too few layers": (_too_few_layers, 1),
+    "climbing member": (_climbing_member, 1),
+    "absolute layer": (_absolute_layer, 1),
+    "climbing layer": (_climbing_layer, 1),
+    "link out": (_link_out, 1),
+    "absolute link": (_absolute_link, 1),
+    "links in a circle": (_link_circle, 1),
+    "duplicate": (_duplicate, 1),
+    "truncated": (_truncated, 1),
+    "huge size": (_huge_size, 1),
+    "negative size": (_negative_size, 1),
+    "bad checksum": (_bad_checksum, 1),
+    "not JSON": (_not_json, 1),
+    "manifest is no list": (_manifest_is_no_list, 1),
+    "bad tag": (_bad_tag, 1),
+    "no image": (_nothing, 1),
+    "empty": (_empty, 1),
+    "noise": (_noise, 1),
+    "gzip cut off": (_cut_gzip, 1),
+    "ancestors in a circle": (_ancestors_in_a_circle, 1),
+    "layer that is no tar": (_foreign_layer_inside, 1),
+}
+
+
+@pytest.mark.parametrize("way", ["file", "stdin"])
+@pytest.mark.parametrize("case", CASES)
+def test_hostile_archives_leave_the_store_as_it_was(lamina: Lamina, case: str, way: str) -> None:
+    if lamina.user:
+        pytest.skip("reading archives does not depend on who reads")
+    make, status = CASES[case]
+    path = make(lamina.top)
+    if way == "file":
+        lamina.refused("load", "-qi", path, status=status)
+    else:
+        with path.open("rb") as stream:
+            reader, writer = os.pipe()
+            if os.fork() == 0:  # a pipe cannot be read at any place
+                os.close(reader)
+                try:
+                    while data := stream.read(4096):
+                        os.write(writer, data)
+                finally:
+                    os._exit(0)
+            os.close(writer)
+            try:
+                lamina.refused("load", "-q", status=status, stdin=reader)
+            finally:
+                os.close(reader)
+                os.wait()
+    assert lamina.contents() == []
+    assert lamina.ok("images", "-q") == ""
+
+
+@pytest.mark.parametrize("what", ["layer", "config", "manifest"])
+@pytest.mark.parametrize("damage", ["altered", "longer", "gone"])
+def test_damaged_layouts(lamina: Lamina, layout: Layout, what: str, damage: str) -> None:
+    index = json.loads((layout.top / "index.json").read_text())
+    entry = index["manifests"][1]
+    described = json.loads((layout.top / "blobs" / entry["digest"].replace(":", "/")).read_text())
+    found = {"layer": described["layers"][1], "config": described["config"], "manifest": entry}[what]
+    path = layout.top / "blobs" / found["digest"].replace(":", "/")
+    data = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(data + b"\n" if damage == "longer" else bytes((data[0] ^ 1,)) + data[1:])
+    lamina.refused("load", "-qi", layout.top, status=1 if damage == "gone" else 4)
+    assert lamina.contents() == []
+    assert not lamina.ok("images", "-q")
