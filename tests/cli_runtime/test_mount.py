@@ -1,0 +1,200 @@
+"""Images as directories: read-only, writable, by the kernel; what a crash leaves; what is in use stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli_runtime.conftest import Lamina
+from tests.support import accounts, mounts
+
+pytestmark = [pytest.mark.fuse]
+
+
+def directory(lamina: Lamina, name: str = "mnt") -> Path:
+    path = lamina.top / name
+    path.mkdir()
+    lamina.give(path)
+    return path
+
+
+def record(lamina: Lamina) -> dict[str, object]:
+    """Return the one record of a mount; root's lie in /run."""
+    folder = Path("/run/lamina/mounts") if not lamina.user else lamina.top / "run/lamina/mounts"
+    found = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    (mine,) = [one for one in found if one["root"] == str(lamina.root)]
+    return mine
+
+
+def read(lamina: Lamina, path: Path) -> str:
+    """Read a file as the user: root may not look into a user's mount."""
+    argv = [*(accounts.as_user() if lamina.user else []), "cat", str(path)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True).stdout
+
+
+def shell(lamina: Lamina, script: str) -> str:
+    argv = [*(accounts.as_user() if lamina.user else []), "sh", "-ec", script]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True).stdout
+
+
+def test_an_image_is_a_directory(loaded: Lamina) -> None:
+    mnt = directory(loaded)
+    loaded.ok("mount", "two", mnt)
+    try:
+        assert read(loaded, mnt / "etc/motd") == "other words\n"
+        assert shell(loaded, f"ls {mnt}/etc").split() == ["hosts", "motd"], "the whiteout holds"
+        assert loaded.ok("mount", "--format", "{{.Mountpoint}} {{.Image}} {{.Mode}}") == f"{mnt} two:latest ro\n"
+        assert loaded.ok("mount", "-q") == f"{mnt}\n"
+    finally:
+        assert loaded.ok("unmount", mnt) == f"{mnt}\n"
+    assert loaded.ok("mount", "-q") == ""
+    assert mounts.at(mnt) is None
+
+
+def test_a_mounted_image_cannot_be_removed(loaded: Lamina) -> None:
+    mnt = directory(loaded)
+    loaded.ok("mount", "two", mnt)
+    before = loaded.contents()
+    loaded.refused("rmi", "two", named="image is mounted at")
+    loaded.refused("rmi", "-f", "two", named="cannot be forced")
+    loaded.ok("image", "prune", "-af")
+    loaded.ok("store", "gc")
+    assert read(loaded, mnt / "etc/motd") == "other words\n"
+    assert loaded.ok("images", "--format", "{{.Repository}}") == "two\n"
+    assert set(loaded.contents()) <= set(before)
+    assert loaded.ok("unmount", "two") == f"{mnt}\n"
+    assert "Untagged: two:latest\nDeleted: sha256:" in loaded.ok("rmi", "two")
+    assert loaded.contents() == []
+
+
+def test_writes_go_to_an_upper(loaded: Lamina) -> None:
+    mnt = directory(loaded)
+    loaded.ok("mount", "--rw", "--squash", "--upper", "work", "two", mnt)
+    shell(loaded, f"echo new > {mnt}/etc/new; rm {mnt}/etc/hosts; echo more >> {mnt}/etc/motd")
+    loaded.ok("unmount", mnt)
+    loaded.ok("mount", "--rw", "--squash", "--upper", "work", "two", mnt)
+    assert shell(loaded, f"ls {mnt}/etc").split() == ["motd", "new"]
+    assert read(loaded, mnt / "etc/motd") == "other words\nmore\n"
+    loaded.refused("mount", "--rw", "--upper", "work", "two", directory(loaded, "again"), named="in use")
+    loaded.ok("unmount", mnt)
+    loaded.refused("mount", "--rw", "--upper", "work", "one", mnt, named="another image")
+    loaded.ok("mount", "two", mnt)
+    assert read(loaded, mnt / "etc/motd") == "other words\n", "the image is as it was"
+    loaded.ok("unmount", "--all")
+
+
+def test_a_fresh_upper_goes_with_its_mount(loaded: Lamina) -> None:
+    mnt = directory(loaded)
+    loaded.ok("mount", "--rw", "--squash", "one", mnt)
+    shell(loaded, f"mkdir {mnt}/d; touch {mnt}/d/f; chmod 0 {mnt}/d")
+    assert list((loaded.root / "uppers").iterdir())
+    loaded.ok("unmount", mnt)
+    assert not list((loaded.root / "uppers").iterdir())
+
+
+def test_squash_shows_files_as_the_callers(loaded: Lamina) -> None:
+    mnt = directory(loaded)
+    loaded.ok("mount", "--squash", "one", mnt)
+    try:
+        owner = shell(loaded, f"stat -c %u:%g {mnt}/etc/motd; id -u; id -g").split()
+        assert owner[0] == f"{owner[1]}:{owner[2]}"
+    finally:
+        loaded.ok("unmount", mnt)
+
+
+def test_busy_mounts_stay_and_lazy_ones_go(loaded: Lamina) -> None:
+    mnt = directory(loaded)
+    loaded.ok("mount", "one", mnt)
+    prefix = accounts.as_user() if loaded.user else []
+    argv = [*prefix, "sh", "-c", f"cd {mnt}/etc && echo && exec sleep 60"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as user:
+        assert user.stdout is not None
+        user.stdout.readline()
+        loaded.refused("unmount", mnt, named="busy")
+        assert loaded.ok("mount", "-q") == f"{mnt}\n"
+        loaded.ok("unmount", "--lazy", mnt)
+        assert mounts.at(mnt) is None
+        user.kill()
+
+
+def test_what_a_killed_server_leaves_is_cleared_away(loaded: Lamina) -> None:
+    mnt = directory(loaded)
+    loaded.ok("mount", "--rw", "one", mnt)
+    pid = int(str(record(loaded)["pid"]))
+    os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + 10
+    while loaded.ok("mount", "-q"):
+        assert time.monotonic() < end
+    loaded.ok("mount", "two", mnt)
+    assert read(loaded, mnt / "etc/motd") == "other words\n"
+    assert not list((loaded.root / "uppers").iterdir())
+    loaded.ok("unmount", mnt)
+    assert mounts.at(mnt) is None
+
+
+def test_a_record_of_another_boot_is_no_mount(loaded: Lamina) -> None:
+    mnt = directory(loaded)
+    loaded.ok("mount", "one", mnt)
+    found = record(loaded)
+    loaded.ok("unmount", mnt)
+    folder = Path("/run/lamina/mounts") if not loaded.user else loaded.top / "run/lamina/mounts"
+    left = folder / "0123456789abcdef0123456789abcdef.json"
+    left.write_text(json.dumps({**found, "boot": "another"}))
+    loaded.give(left)
+    broken = folder / "fedcba9876543210fedcba9876543210.json"
+    broken.write_text('{"version": 1, "pla')
+    loaded.give(broken)
+    try:
+        assert loaded.ok("mount", "-q") == ""
+        loaded.ok("rmi", "one")
+    finally:
+        left.unlink(missing_ok=True)
+        broken.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("place", ["none", "file"])
+def test_places_that_are_no_directories(loaded: Lamina, place: str) -> None:
+    (loaded.top / "file").touch()
+    loaded.refused("mount", "one", loaded.top / place, status=3, named="not a directory")
+
+
+def test_a_place_is_taken_once(loaded: Lamina) -> None:
+    mnt = directory(loaded)
+    loaded.ok("mount", "one", mnt)
+    loaded.refused("mount", "two", mnt, named="an image is mounted there")
+    loaded.ok("unmount", mnt)
+    loaded.refused("unmount", mnt, status=3, named="neither a mount of ours nor a mounted image")
+
+
+def test_driver_failures_leave_nothing(loaded: Lamina) -> None:
+    mnt = directory(loaded)
+    loaded.refused("mount", "-o", "nonsense=1", "one", mnt, named="nonsense")
+    assert mounts.at(mnt) is None
+    assert loaded.ok("mount", "-q") == ""
+    loaded.ok("rmi", "one")
+
+
+@pytest.mark.root
+def test_the_kernel_mounts_it_too(loaded: Lamina) -> None:
+    mnt = directory(loaded)
+    if loaded.user:
+        loaded.refused("mount", "--kernel", "one", mnt, status=2, named="only root")
+        return
+    loaded.ok("mount", "--kernel", "two", mnt)
+    entry = mounts.at(mnt)
+    assert entry is not None
+    assert entry.fstype == "erofs"
+    assert (mnt / "etc/motd").read_text() == "other words\n"
+    loaded.refused("rmi", "two", named="mounted")
+    loaded.ok("unmount", mnt)
+    loaded.ok("mount", "--kernel", "--rw", "two", mnt)
+    (mnt / "etc/new").write_text("x")
+    assert (mnt / "etc/hosts").read_text() == "127.0.0.1 localhost\n"
+    loaded.ok("unmount", mnt)
+    assert mounts.at(mnt) is None
