@@ -115,7 +115,7 @@ def test_interrupt_ends_quietly(lamina: Lamina) -> None:
 
 
 def test_debug_shows_where(lamina: Lamina) -> None:
-    done = lamina.run("--debug", "inspect", "x")
+    done = lamina.run("--debug", "history", "x")
     assert done.returncode == 3
     assert "Traceback" in done.stderr
     assert "error: No such image: x:latest" in done.stderr

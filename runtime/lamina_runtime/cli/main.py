@@ -76,17 +76,21 @@ def main(argv: Sequence[str]) -> int:
         return _run(verb, rest, parsed.text("root"))
     except UsageError as error:
         if debug:
-            raise
+            _show_trace(error)
         _complain(error, see=f" (see 'lamina {name}--help')")
         return error.exit_code
     except (KeyboardInterrupt, BrokenPipeError, SystemExit):
         raise
     except Exception as error:  # noqa: BLE001 - the one place where failures become messages
         if debug:
-            import traceback
-
-            output.note("".join(traceback.format_exception(error)).rstrip())
+            _show_trace(error)
         return _fail(error)
+
+
+def _show_trace(error: BaseException) -> None:
+    import traceback
+
+    output.note("".join(traceback.format_exception(error)).rstrip())
 
 
 def _run(verb: catalogue.Verb, words: Sequence[str], root: str) -> int:
