@@ -33,16 +33,22 @@ def archive(path: Path, members: Mapping[str, bytes], links: Mapping[str, str] |
 
 def config(*layers: bytes) -> bytes:
     value = {
-        "architecture": "amd64", "os": "linux", "config": {"Cmd": ["sh"]},
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Cmd": ["sh"]},
         "rootfs": {"type": "layers", "diff_ids": [digest(layer) for layer in layers]},
-    }  # fmt: skip
+    }
     return json.dumps(value).encode()
 
 
 def docker_archive(path: Path, *, layers_first: bool = True) -> Path:
     """Write what docker 1.10 to 24 wrote: a directory for each layer, equal ones as links."""
     manifest = [
-        {"Config": "c.json", "RepoTags": ["old:1", "old:2"], "Layers": ["a/layer.tar", "b/layer.tar", "d/layer.tar"]}
+        {
+            "Config": "c.json",
+            "RepoTags": ["old:1", "old:2"],
+            "Layers": ["a/layer.tar", "b/layer.tar", "d/layer.tar"],
+        }
     ]
     layers = {"a/VERSION": b"1.0", "a/layer.tar": BASE, "b/layer.tar": SECOND}
     documents = {"c.json": config(BASE, SECOND, BASE), "manifest.json": json.dumps(manifest).encode()}
@@ -70,22 +76,36 @@ def test_docker_archives(lamina: Lamina, way: str, layers_first: bool) -> None:
 
 
 def test_archives_of_before_1_10(lamina: Lamina) -> None:
-    base = {"id": "a" * 64, "created": "2014-01-01T00:00:00Z", "container_config": {"Cmd": ["/bin/sh", "-c", "x"]}}
+    base = {
+        "id": "a" * 64,
+        "created": "2014-01-01T00:00:00Z",
+        "container_config": {"Cmd": ["/bin/sh", "-c", "x"]},
+    }
     top = {
-        "id": "b" * 64, "parent": "a" * 64, "created": "2014-02-01T00:00:00Z", "architecture": "amd64", "os": "linux",
-        "config": {"Cmd": ["old"]}, "Size": 3,
-    }  # fmt: skip
+        "id": "b" * 64,
+        "parent": "a" * 64,
+        "created": "2014-02-01T00:00:00Z",
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Cmd": ["old"]},
+        "Size": 3,
+    }
     path = archive(
         lamina.top / "ancient.tar",
         {
-            f"{'a' * 64}/VERSION": b"1.0", f"{'a' * 64}/json": json.dumps(base).encode(),
-            f"{'a' * 64}/layer.tar": BASE, f"{'b' * 64}/json": json.dumps(top).encode(),
+            f"{'a' * 64}/VERSION": b"1.0",
+            f"{'a' * 64}/json": json.dumps(base).encode(),
+            f"{'a' * 64}/layer.tar": BASE,
+            f"{'b' * 64}/json": json.dumps(top).encode(),
             f"{'b' * 64}/layer.tar": SECOND,
             "repositories": json.dumps({"ancient": {"1": "b" * 64}}).encode(),
         },
-    )  # fmt: skip
+    )
     assert lamina.ok("load", "-qi", path) == "Loaded image: ancient:1\n"
-    assert lamina.ok("inspect", "-f", "{{.Config.Cmd}} {{.Created}}", "ancient:1") == "[old] 2014-02-01T00:00:00Z\n"
+    assert (
+        lamina.ok("inspect", "-f", "{{.Config.Cmd}} {{.Created}}", "ancient:1")
+        == "[old] 2014-02-01T00:00:00Z\n"
+    )
     assert lamina.ok("history", "--format", "{{.CreatedBy}}", "ancient:1") == "\n/bin/sh -c x\n"
 
 
@@ -96,8 +116,14 @@ def test_what_is_saved_loads_again_and_is_the_same(loaded: Lamina, form: str) ->
     before = loaded.ok("images", "--digests", "--no-trunc", "--format", "{{.Repository}} {{.ID}} {{.Digest}}")
     loaded.ok("image", "prune", "-af")
     assert loaded.contents() == []
-    assert set(loaded.ok("load", "-qi", first).splitlines()) == {"Loaded image: one:latest", "Loaded image: two:latest"}
-    assert loaded.ok("images", "--digests", "--no-trunc", "--format", "{{.Repository}} {{.ID}} {{.Digest}}") == before
+    assert set(loaded.ok("load", "-qi", first).splitlines()) == {
+        "Loaded image: one:latest",
+        "Loaded image: two:latest",
+    }
+    assert (
+        loaded.ok("images", "--digests", "--no-trunc", "--format", "{{.Repository}} {{.ID}} {{.Digest}}")
+        == before
+    )
     loaded.ok("save", "--format", form, "-o", second, "one", "two")
     if form == "oci-dir":
         assert {path.name for path in first.rglob("*")} == {path.name for path in second.rglob("*")}
@@ -124,12 +150,19 @@ def test_what_skopeo_writes(lamina: Lamina, layout: Layout) -> None:
     image = json.loads(run("skopeo", "inspect", "--raw", f"oci:{layout.top}:docker.io/library/two:latest"))
     for transport in ("docker-archive", "oci-archive"):
         path = lamina.top / transport
-        run("skopeo", "copy", "-q", "--insecure-policy", f"oci:{layout.top}:docker.io/library/two:latest",
-            f"{transport}:{path}:example.com/{transport}:1")  # fmt: skip
+        run(
+            "skopeo",
+            "copy",
+            "-q",
+            "--insecure-policy",
+            f"oci:{layout.top}:docker.io/library/two:latest",
+            f"{transport}:{path}:example.com/{transport}:1",
+        )
         path.chmod(0o644)
         assert lamina.ok("load", "-qi", path) == f"Loaded image: example.com/{transport}:1\n"
         assert (
-            lamina.ok("images", "-q", "--no-trunc", f"example.com/{transport}").strip() == image["config"]["digest"]
+            lamina.ok("images", "-q", "--no-trunc", f"example.com/{transport}").strip()
+            == image["config"]["digest"]
         )
 
 

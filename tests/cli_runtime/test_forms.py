@@ -64,7 +64,8 @@ def test_senseless_command_lines(lamina: Lamina, words: list[str], named: str) -
 
 
 @pytest.mark.parametrize(
-    "words", [["rmi", "x"], ["inspect", "x"], ["history", "x"], ["save", "x"], ["tag", "x", "y"], ["why", "x", "/"]]
+    "words",
+    [["rmi", "x"], ["inspect", "x"], ["history", "x"], ["save", "x"], ["tag", "x", "y"], ["why", "x", "/"]],
 )
 def test_what_is_not_there_has_its_own_status(lamina: Lamina, words: list[str]) -> None:
     stderr = lamina.refused(*words, status=3, named="No such image: x:latest")
@@ -73,7 +74,9 @@ def test_what_is_not_there_has_its_own_status(lamina: Lamina, words: list[str]) 
 
 def test_flags_are_read_as_docker_reads_them(loaded: Lamina) -> None:
     ids = loaded.ok("images", "--quiet", "--no-trunc")
-    assert ids == loaded.ok("images", "-aq", "--no-trunc=true") == loaded.ok("images", "--no-trunc", "-q", "--")
+    assert (
+        ids == loaded.ok("images", "-aq", "--no-trunc=true") == loaded.ok("images", "--no-trunc", "-q", "--")
+    )
     assert "REPOSITORY" in loaded.ok("images", "-q=false")
     assert loaded.ok("images", "one", "--format={{.Repository}}") == "one\n"
     assert loaded.ok("images", "-freference=one", "--format", "{{.Tag}}") == "latest\n"

@@ -28,7 +28,9 @@ def raw_member(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, link: st
 
 
 def _wrong_diff_id(top: Path) -> Path:
-    return archive(top / "x.tar", {"l.tar": SECOND, "c.json": config(BASE), "manifest.json": manifest("l.tar")})
+    return archive(
+        top / "x.tar", {"l.tar": SECOND, "c.json": config(BASE), "manifest.json": manifest("l.tar")}
+    )
 
 
 def _missing_layer(top: Path) -> Path:
@@ -157,7 +159,11 @@ def _ancestors_in_a_circle(top: Path) -> Path:
 
 
 def _foreign_layer_inside(top: Path) -> Path:
-    members = {"l.tar": b"not a tar" * 100, "c.json": config(b"not a tar" * 100), "manifest.json": manifest("l.tar")}
+    members = {
+        "l.tar": b"not a tar" * 100,
+        "c.json": config(b"not a tar" * 100),
+        "manifest.json": manifest("l.tar"),
+    }
     return archive(top / "x.tar", members)
 
 

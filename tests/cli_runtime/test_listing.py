@@ -67,7 +67,9 @@ def test_times_and_labels(lamina: Lamina) -> None:
             "schemaVersion": 2, "mediaType": MANIFEST,
             "config": layout.blob(json.dumps(config).encode(), CONFIG), "layers": [layout.blob(BASE, LAYER)],
         }  # fmt: skip
-        layout.name(layout.blob(json.dumps(manifest).encode(), MANIFEST), f"docker.io/library/i{number}:latest")
+        layout.name(
+            layout.blob(json.dumps(manifest).encode(), MANIFEST), f"docker.io/library/i{number}:latest"
+        )
     lamina.give(layout.top)
     lamina.ok("load", "-i", layout.top)
     names = ("--format", "{{.Repository}}")
@@ -78,7 +80,9 @@ def test_times_and_labels(lamina: Lamina) -> None:
     assert lamina.ok("images", "-f", "since=i0", *names) == "i1\n"
     assert lamina.ok("images", "-f", "until=2024-03-01", *names) == "i0\n"
     assert lamina.ok("images", "i0", "--format", "{{.CreatedAt}}") == "2024-01-01 00:00:00 +0000 UTC\n"
-    assert re.fullmatch(r"\d+ (months|years) ago\n", lamina.ok("images", "i0", "--format", "{{.CreatedSince}}"))
+    assert re.fullmatch(
+        r"\d+ (months|years) ago\n", lamina.ok("images", "i0", "--format", "{{.CreatedSince}}")
+    )
 
 
 def test_ids(loaded: Lamina) -> None:

@@ -49,7 +49,9 @@ def test_an_image_is_a_directory(loaded: Lamina) -> None:
     try:
         assert read(loaded, mnt / "etc/motd") == "other words\n"
         assert shell(loaded, f"ls {mnt}/etc").split() == ["hosts", "motd"], "the whiteout holds"
-        assert loaded.ok("mount", "--format", "{{.Mountpoint}} {{.Image}} {{.Mode}}") == f"{mnt} two:latest ro\n"
+        assert (
+            loaded.ok("mount", "--format", "{{.Mountpoint}} {{.Image}} {{.Mode}}") == f"{mnt} two:latest ro\n"
+        )
         assert loaded.ok("mount", "-q") == f"{mnt}\n"
     finally:
         assert loaded.ok("unmount", mnt) == f"{mnt}\n"

@@ -23,7 +23,9 @@ def data() -> Fields:
     docker = shutil.which("docker")
     if docker is None:
         pytest.skip("the docker command is the oracle, and is not here")
-    done = subprocess.run([docker, "context", "inspect", "default"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [docker, "context", "inspect", "default"], capture_output=True, text=True, check=True
+    )
     found = Fields(json.loads(done.stdout)[0])
     for name in ("Storage", "Metadata"):
         found[name] = Fields(found[name])  # type: ignore[call-overload]
@@ -44,7 +46,11 @@ def test_templates_mean_what_they_mean_to_docker(data: Fields, text: str) -> Non
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=9,
 )
@@ -58,9 +64,38 @@ def test_no_text_breaks_the_engine(text: str, value: object) -> None:
         assert str(error).startswith("template: ")
 
 
-@given(st.lists(st.sampled_from(["{{", "}}", "if ", "range ", "end", "else", ".Name", " | ", "json", "(", ")", "$x",
-                                 " := ", '"a"', "1 ", "-", "printf ", "index ", "with ", "break", "{{- ", " -}}"]),
-                max_size=14), VALUES)  # fmt: skip
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "{{",
+                "}}",
+                "if ",
+                "range ",
+                "end",
+                "else",
+                ".Name",
+                " | ",
+                "json",
+                "(",
+                ")",
+                "$x",
+                " := ",
+                '"a"',
+                "1 ",
+                "-",
+                "printf ",
+                "index ",
+                "with ",
+                "break",
+                "{{- ",
+                " -}}",
+            ]
+        ),
+        max_size=14,
+    ),
+    VALUES,
+)
 def test_no_mix_of_words_breaks_the_engine(parts: list[str], value: object) -> None:
     try:
         render("".join(parts), Fields(Name=value))
@@ -100,25 +135,53 @@ def test_output_is_bounded() -> None:
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0B"), (999, "999B"), (1000, "1kB"), (1024, "1.02kB"), (117_000_000, "117MB"), (999_950, "1MB"),
-     (1 << 62, "4.61EB")],
-)  # fmt: skip
+    [
+        (0, "0B"),
+        (999, "999B"),
+        (1000, "1kB"),
+        (1024, "1.02kB"),
+        (117_000_000, "117MB"),
+        (999_950, "1MB"),
+        (1 << 62, "4.61EB"),
+    ],
+)
 def test_sizes(count: int, text: str) -> None:
     assert human.size(count) == text
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "Less than a second"), (1, "1 second"), (59, "59 seconds"), (60, "About a minute"), (150, "2 minutes"),
-     (3600, "About an hour"), (47 * 3600, "47 hours"), (48 * 3600, "2 days"), (14 * 86400, "2 weeks"),
-     (60 * 86400, "2 months"), (730 * 86400, "2 years")],
-)  # fmt: skip
+    [
+        (0, "Less than a second"),
+        (1, "1 second"),
+        (59, "59 seconds"),
+        (60, "About a minute"),
+        (150, "2 minutes"),
+        (3600, "About an hour"),
+        (47 * 3600, "47 hours"),
+        (48 * 3600, "2 days"),
+        (14 * 86400, "2 weeks"),
+        (60 * 86400, "2 months"),
+        (730 * 86400, "2 years"),
+    ],
+)
 def test_durations(seconds: int, text: str) -> None:
     assert human.duration(seconds) == text
 
 
-@given(st.lists(st.lists(st.text(st.characters(exclude_characters="\t\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"),
-                                 max_size=12), min_size=3, max_size=3), min_size=1, max_size=5))  # fmt: skip
+@given(
+    st.lists(
+        st.lists(
+            st.text(
+                st.characters(exclude_characters="\t\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), max_size=12
+            ),
+            min_size=3,
+            max_size=3,
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
 def test_columns_stand_below_each_other(rows: list[list[str]]) -> None:
     lines = table.align(["\t".join(row) for row in rows])
     begins = [max(max(len(row[column]) for row in rows) + 3, 10) for column in range(2)]

@@ -65,7 +65,8 @@ def test_why_follows_links_among_directories(three: Lamina) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "how"), [("/gone/x", "whiteout"), ("/data/deep/file", "opaque directory"), ("/data/other", "opaque")]
+    ("path", "how"),
+    [("/gone/x", "whiteout"), ("/data/deep/file", "opaque directory"), ("/data/other", "opaque")],
 )
 def test_why_tells_what_took_a_path_away(three: Lamina, path: str, how: str) -> None:
     done = three.run("why", "three", path)
@@ -81,13 +82,24 @@ def test_a_path_that_never_was(three: Lamina) -> None:
 
 def test_diff_between_images(three: Lamina) -> None:
     assert three.ok("diff", "before", "three").splitlines() == ["C /data/new", "C /usr/bin/sh"]
-    assert three.ok("diff", "three@2", "three") == three.ok("diff", "three") == three.ok("diff", "before", "three")
+    assert (
+        three.ok("diff", "three@2", "three")
+        == three.ok("diff", "three")
+        == three.ok("diff", "before", "three")
+    )
     assert three.ok("diff", "three", "three") == ""
 
 
 def test_diff_of_the_first_layers(three: Lamina) -> None:
     lines = three.ok("diff", "three@1", "three@2").splitlines()
-    assert lines == ["D /data/deep", "D /data/deep/file", "A /data/new", "D /data/other", "D /gone", "D /gone/x"]
+    assert lines == [
+        "D /data/deep",
+        "D /data/deep/file",
+        "A /data/new",
+        "D /data/other",
+        "D /gone",
+        "D /gone/x",
+    ]
     assert three.ok("diff", "three@0", "base").startswith("A /bin\nA /bin/sh\n")
     three.refused("diff", "three@9", "three", status=2, named="only 3 layers")
 

@@ -81,6 +81,7 @@ image umount    unmount        -
 image diff      diff           Show what differs between two images or layers
 image verify    verify         Check images against their digests
 umount          unmount        -
+store check     store_check    Check the store against its checksums
 store gc        store_gc       Remove what no image needs
 system df       system_df      Show disk usage
 system prune    system_prune   Remove unused data
