@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -183,6 +184,28 @@ def test_bad_files_are_refused(tmp_path: Path, text: str, said: str) -> None:
     write(tmp_path / ".docker/config.json", text)
     with pytest.raises(LaminaError, match=said):
         user(tmp_path).get("r.example")
+
+
+@pytest.mark.root
+def test_files_that_are_not_for_us_are_passed_over(session_top: Path) -> None:
+    tmp_path = session_top / "auth"
+    write(tmp_path / ".docker/config.json", {"auths": {"r.example": auth("ann", "x")}})
+    closed = tmp_path / "run/containers"
+    closed.mkdir(parents=True)
+    closed.chmod(0o000)
+    code = f"""
+import os
+from pathlib import Path
+from tests.registry.test_credentials import user
+os.setuid(65534)
+known = user(Path({str(tmp_path)!r}), XDG_RUNTIME_DIR={str(tmp_path / "run")!r})
+assert known.get("other.example") is None
+assert known.get("r.example")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_store_in_a_helper(tmp_path: Path) -> None:

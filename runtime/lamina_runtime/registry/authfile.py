@@ -21,14 +21,16 @@ MAX_SIZE = 1 << 20
 TABLES = ("auths", "credHelpers", "HttpHeaders")
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Return the file's object; an empty one if there is no file."""
+def read(path: Path, *, passable: bool = False) -> dict[str, Any]:
+    """Return the file's object; an empty one if there is no file, or if it is `passable` and not for us."""
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_SIZE + 1)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as exc:
+        if passable and isinstance(exc, PermissionError):
+            return {}
         raise LaminaError(f"{path}: {exc.strerror}") from exc
     if len(data) > MAX_SIZE:
         raise LaminaError(f"{path}: larger than {MAX_SIZE} bytes")
