@@ -208,7 +208,7 @@ void lam_apply_whiteout(struct lam_apply *apply, const struct lam_index_entry *e
 static void set_attributes(struct lam_apply *apply, struct lam_tree_inode *inode,
 			   const struct lam_index_entry *entry)
 {
-	inode->mode = (uint16_t)((inode->mode & S_IFMT) | entry->mode);
+	inode->mode = (uint16_t)((inode->mode & S_IFMT) | (S_ISLNK(inode->mode) ? 0777 : entry->mode));
 	inode->uid = entry->uid;
 	inode->gid = entry->gid;
 	inode->mtime = entry->mtime;

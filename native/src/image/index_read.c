@@ -260,6 +260,8 @@ int lam_index_next(struct lam_index *index, struct lam_index_entry *entry)
 	flags = record[1];
 	if (entry->kind > LAM_KIND_OPAQUE || flags & ~KNOWN_FLAGS || get_path(index, &cursor, entry) < 0)
 		return -EBADMSG;
+	if (!entry->path_size && entry->kind != LAM_KIND_DIR && entry->kind != LAM_KIND_OPAQUE)
+		return -EBADMSG; /* the root is a directory */
 	err = 0;
 	if (entry->kind < LAM_KIND_WHITEOUT)
 		err = get_attributes(index, &cursor, flags, entry);

@@ -62,20 +62,24 @@ static int is_zero(const unsigned char *block)
 	return block[0] == 0 && memcmp(block, block + 1, LAM_TAR_BLOCK - 1) == 0;
 }
 
-/* Historic tars summed signed bytes. */
+/* Historic tars summed signed bytes: each that is negative counts 256 less. */
 static int checksum_is_good(const unsigned char *block)
 {
-	int64_t wanted, plain = 0, with_sign = 0;
+	int64_t wanted;
+	uint32_t sum = 0, negative = 0;
 
 	if (lam_text_field(block + CHECKSUM_AT, CHECKSUM_SIZE, &wanted) < 0)
 		return 0;
-	for (unsigned int i = 0; i < LAM_TAR_BLOCK; i++) {
-		unsigned char byte = i >= CHECKSUM_AT && i < CHECKSUM_AT + CHECKSUM_SIZE ? ' ' : block[i];
-
-		plain += byte;
-		with_sign += (signed char)byte;
-	}
-	return wanted == plain || wanted == with_sign;
+	for (unsigned int i = 0; i < LAM_TAR_BLOCK; i++)
+		sum += block[i];
+	for (unsigned int i = CHECKSUM_AT; i < CHECKSUM_AT + CHECKSUM_SIZE; i++)
+		sum = sum - block[i] + ' ';
+	if (wanted == sum)
+		return 1;
+	for (unsigned int i = 0; i < LAM_TAR_BLOCK; i++)
+		if (i < CHECKSUM_AT || i >= CHECKSUM_AT + CHECKSUM_SIZE)
+			negative += block[i] >> 7;
+	return wanted == (int64_t)sum - 256 * (int64_t)negative;
 }
 
 static int begin_meta(struct lam_tar *tar)

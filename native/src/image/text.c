@@ -102,7 +102,7 @@ int lam_text_path(const char *name, size_t size, char *out)
 	int rooted = size && name[0] == '/';
 	size_t length = 0;
 
-	if (memchr(name, '\0', size))
+	if (size && memchr(name, '\0', size))
 		return -EBADMSG;
 	for (size_t at = 0; at < size;) {
 		const char *part = name + at, *slash = memchr(part, '/', size - at);

@@ -1,0 +1,1 @@
+"""Layer tars and merged images: against tarfile, GNU tar and the kernel."""
