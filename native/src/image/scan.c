@@ -21,11 +21,11 @@ int lam_tar_open(struct lam_tar **out)
 
 	if (!tar)
 		return -ENOMEM;
-	if (lam_index_begin(&tar->writer) < 0) {
-		free(tar);
+	tar->meta.limit = LAM_TAR_MAX_HEADER;
+	if (lam_buffer_reserve(&tar->meta, 1) < 0 || lam_index_begin(&tar->writer) < 0) {
+		lam_tar_free(tar);
 		return -ENOMEM;
 	}
-	tar->meta.limit = LAM_TAR_MAX_HEADER;
 	*out = tar;
 	return 0;
 }
