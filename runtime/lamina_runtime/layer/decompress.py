@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from lamina_runtime.layer.errors import CorruptLayerError, LayerError
 
 PIECE = 1 << 20
-STEP = 1 << 17  # of input at once: what follows the end of a part is copied, so this times their number
+STEP = 1 << 18  # of input at once: what follows the end of a part is copied, so this times their number
 HEAD = 6  # bytes that tell the forms apart
 XZ_MEMORY = 1 << 27  # the strongest preset needs 65 MiB
 ZSTD_WINDOW_LOG = 27  # 128 MiB, as zstd(1) allows without being asked
