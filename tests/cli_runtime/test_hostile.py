@@ -237,6 +237,8 @@ def test_damaged_layouts(lamina: Lamina, layout: Layout, what: str, damage: str)
         path.unlink()
     else:
         path.write_bytes(data + b"\n" if damage == "longer" else bytes((data[0] ^ 1,)) + data[1:])
-    lamina.refused("load", "-qi", layout.top, status=1 if damage == "gone" else 4)
+    # What is no gzip stream any more is refused before its digest is known.
+    unreadable = damage == "gone" or (what, damage) == ("layer", "altered")
+    lamina.refused("load", "-qi", layout.top, status=1 if unreadable else 4)
     assert lamina.contents() == []
     assert not lamina.ok("images", "-q")

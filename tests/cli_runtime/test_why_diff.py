@@ -35,7 +35,7 @@ def three(lamina: Lamina) -> Lamina:
     layers = [
         with_links(LINKS, {"bin": "usr/bin", "circle": "circle", "up": "../../data"}),
         layer({"data/.wh..wh..opq": b"", "data/new": b"n", ".wh.gone": b""}),
-        layer({"data/new": b"nn", "usr/bin/sh": b"other"}),
+        layer({"data/new": b"nn", "usr/bin/sh": b"another"}),
     ]
     layout.name(layout.image(layers), "docker.io/library/three:latest")
     layout.name(layout.image([*layers[:2]]), "docker.io/library/before:latest")
@@ -107,7 +107,7 @@ def test_diff_of_the_first_layers(three: Lamina) -> None:
 def test_diff_of_layers_and_in_json(three: Lamina) -> None:
     layers = json.loads(three.ok("inspect", "-f", "{{json .RootFS.Layers}}", "three"))
     lines = three.ok("diff", "--format", "json", layers[1], layers[2]).splitlines()
-    assert {"Kind": "A", "Path": "/usr/bin/sh", "Size": 5} in [json.loads(line) for line in lines]
+    assert {"Kind": "A", "Path": "/usr/bin/sh", "Size": 7} in [json.loads(line) for line in lines]
 
 
 def test_contents_are_compared_on_demand(lamina: Lamina) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from lamina_runtime.archive.errors import ArchiveError
 from lamina_runtime.layer import decompress
+from lamina_runtime.layer.errors import CorruptLayerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +67,7 @@ class Decompressed:
     seekable = False
 
     def __init__(self, plain: Plain, compression: str) -> None:
-        self._plain = plain
+        self._plain, self._compression = plain, compression
         self._pieces = self._run(decompress.decompressor(compression))
         self._rest = memoryview(b"")
         self.size = 0
@@ -74,7 +75,13 @@ class Decompressed:
     def read(self, count: int, /) -> bytes:
         """Return up to `count` bytes, b"" at the end."""
         while not self._rest:
-            piece = next(self._pieces, None)
+            try:
+                piece = next(self._pieces, None)
+            except CorruptLayerError as error:
+                raise ArchiveError(
+                    f"the archive's {self._compression} stream is damaged or cut off",
+                    hint="transfer it again",
+                ) from error
             if piece is None:
                 return b""
             self._rest = memoryview(piece)

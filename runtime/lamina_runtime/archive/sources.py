@@ -228,6 +228,7 @@ class PassingTar:
             self._members.add(member)
             if member.kind == FILE:
                 self._take(archive, member, opener, advance)
+        archive.drain()
 
     def _take(self, archive: TarStream, member: Member, opener: Opener, advance: Advance) -> None:
         head = archive.read(LONGEST_SNIFF)

@@ -23,6 +23,7 @@ MOST_MEMBERS = 200_000
 LONGEST_NAME = 4096
 LONGEST_EXTENSION = 1 << 20  # PAX headers and GNU long names
 LARGEST_MEMBER = 1 << 60
+LARGEST_TAIL = 64 << 20  # tar pads to 10 KiB, tapes to more
 PIECE = 1 << 20
 
 FILE, DIRECTORY, SYMLINK, LINK, OTHER = "file", "directory", "symlink", "link", "other"
@@ -78,6 +79,14 @@ class TarStream:
         self._left -= len(data)
         self._position += len(data)
         return data
+
+    def drain(self) -> None:
+        """Read what follows the end, so that a pipe's writer is not cut off and a checksum is seen."""
+        left = LARGEST_TAIL
+        while data := self._stream.read(PIECE):
+            left -= len(data)
+            if left < 0:
+                raise ArchiveError(f"the archive goes on for more than {LARGEST_TAIL} bytes after its end")
 
     def _next(self) -> Member | None:
         extended: dict[str, str] = {}

@@ -5,13 +5,15 @@ its pid is known at once, and the lease on the image can be handed to it while i
 through a pipe that the mount is usable; if it ends before, its log says why.  Its start and our
 own are what a mount costs: whatever the size of the image, nothing of it is read.
 
-With `kernel`, as root, EROFS is the kernel's own.  It gets its devices through links with short
-names in a directory of their own: mount(2) takes one page of options.
+With `kernel`, as root, EROFS is the kernel's own.  mount(8) puts the image on a loop device, and then
+the kernel wants the layers on such too; they are detached at once, which takes effect when the
+mount ends, however it ends.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -218,35 +220,44 @@ def _end(server: int) -> None:
 
 def _mount_kernel(top: Path, image: Image, record: Mount, undo: contextlib.ExitStack) -> Mount:
     """Mount the metadata image by the kernel's EROFS, below the union if there is to be one."""
-    import subprocess
-    import tempfile
-
     place = record.place
     if record.upper:
         place = str(top / f"{mounts.key(record.place)}.lower")
         os.makedirs(place, mode=0o700, exist_ok=True)
         undo.callback(os.rmdir, place)
-    with tempfile.TemporaryDirectory(dir=top) as links:
-        words = ["ro"]
-        for number, device in enumerate(image.devices):
-            os.symlink(device, os.path.join(links, str(number)))
-            words.append(f"device={number}")
-        options = ",".join(words)
+    loops: list[str] = []
+    try:
+        loops.extend(
+            _command("losetup", "--find", "--show", "--read-only", str(device)).strip()
+            for device in image.devices
+        )
+        options = ",".join(["ro", *(f"device={loop}" for loop in loops)])
         if len(options) > FULLEST_PAGE:
             raise LaminaError(
                 f"{record.name} has too many layers for the kernel's mount options", hint="leave out --kernel"
             )
-        done = subprocess.run(
-            ["mount", "-i", "-t", "erofs", "-o", options, str(image.metadata), place],
-            cwd=links, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    if done.returncode:
-        why = " ".join(done.stderr.split())
-        raise LaminaError(f"the kernel cannot mount {record.name}: {why}", hint="leave out --kernel")
+        _command("mount", "-i", "-t", "erofs", "-o", options, str(image.metadata), place)
+    finally:
+        if loops:
+            _command("losetup", "--detach", *loops)  # those in use go when they are not any more
     undo.callback(_detach, place, lazy=True)
     if record.upper:
         return record._replace(lower=place)
     return record._replace(driver=mounts.KERNEL, source=str(image.metadata))
+
+
+def _command(*argv: str) -> str:
+    """Run one of the system's commands; return its stdout, raise LaminaError with its stderr."""
+    import subprocess
+
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise LaminaError(f"{argv[0]} is not installed", hint="leave out --kernel") from error
+    if done.returncode:
+        why = " ".join(done.stderr.split())
+        raise LaminaError(f"the kernel cannot mount the image: {why}", hint="leave out --kernel")
+    return done.stdout
 
 
 def _detach(place: str, *, lazy: bool) -> None:
@@ -261,12 +272,13 @@ def unmount(engine: Engine, record: Mount, *, lazy: bool = False) -> None:
         try:
             _detach(record.place, lazy=lazy)
         except OSError as error:
-            if error.errno == 16:  # EBUSY
+            # fusermount3 says no more than that it failed: with a live server that is EBUSY.
+            if error.errno == errno.EBUSY or (error.errno == errno.EPERM and _serves(record)):
                 raise BusyError(
                     f"{record.place}: target is busy",
                     hint=f"end what uses it, or take it out of sight: lamina unmount --lazy {record.place}",
                 ) from error
-            if error.errno not in (2, 22):  # ENOENT, EINVAL: it is not mounted any more
+            if error.errno not in (errno.ENOENT, errno.EINVAL):  # it is not mounted any more
                 raise
         gone = _wait(lambda: not _serves(record), 1.0 if lazy else END_SECONDS)
         if gone:

@@ -1,0 +1,91 @@
+"""pull, push, search, login through the command, against docker-registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli_runtime.conftest import Lamina
+from tests.support.images import Layout, run, skopeo_push
+from tests.support.registries import Registry, docker_registry
+
+NETWORK = 5
+
+
+@pytest.fixture
+def registry(lamina: Lamina) -> Iterator[Registry]:
+    with docker_registry(Path(lamina.top) / "registry") as running:
+        yield running
+
+
+def test_pull_says_what_docker_says(lamina: Lamina, layout: Layout, registry: Registry) -> None:
+    name = f"{registry.host}/team/two"
+    skopeo_push(layout.top, "docker.io/library/two:latest", f"{name}:latest")
+    lines = lamina.ok("pull", name).splitlines()
+    assert lines[:2] == ["Using default tag: latest", "latest: Pulling from team/two"]
+    assert lines[2].startswith("Digest: sha256:")
+    assert lines[3:] == [f"Status: Downloaded newer image for {name}:latest", f"{name}:latest"]
+    assert f"Status: Image is up to date for {name}:latest" in lamina.ok("pull", name)
+    assert lamina.ok("pull", "-q", name) == f"{name}:latest\n"
+    assert (
+        lamina.ok("images", "--digests", "--format", "{{.Digest}}")
+        == f"{lines[2].removeprefix('Digest: ')}\n"
+    )
+
+
+def test_push_and_the_way_round(loaded: Lamina, registry: Registry) -> None:
+    name = f"{registry.host}/mine:1"
+    loaded.ok("tag", "two", name)
+    lines = loaded.ok("push", name).splitlines()
+    assert lines[0] == f"The push refers to repository [{registry.host}/mine]"
+    digest = loaded.ok("images", "--format", "{{.Digest}}", name).strip()
+    assert lines[-1].startswith(f"1: digest: {digest} size: ")
+    raw = run("skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}", f"docker://{name}")
+    assert raw.strip() == digest
+    loaded.ok("rmi", name, "two")
+    loaded.ok("pull", "-q", name)
+    assert loaded.ok("images", "--format", "{{.Digest}}", name).strip() == digest
+
+
+def test_search_lists_a_registrys_catalogue(loaded: Lamina, registry: Registry) -> None:
+    loaded.ok("tag", "one", f"{registry.host}/team/tool:1")
+    loaded.ok("push", "-q", f"{registry.host}/team/tool:1")
+    assert (
+        loaded.ok("search", "--format", "{{.Name}}", f"{registry.host}/tool")
+        == f"{registry.host}/team/tool\n"
+    )
+
+
+def test_login(loaded: Lamina) -> None:
+    with docker_registry(loaded.top / "locked", users={"ann": "secret"}) as locked:
+        name = f"{locked.host}/x:1"
+        loaded.ok("tag", "one", name)
+        loaded.refused("push", "-q", name, status=NETWORK)
+        loaded.refused("login", "-u", "ann", "--password-stdin", locked.host, input="wrong", status=NETWORK)
+        out = loaded.ok("login", "-u", "ann", "--password-stdin", locked.host, input="secret\n")
+        assert out == "Login Succeeded\n"
+        loaded.ok("push", "-q", name)
+        assert loaded.ok("logout", locked.host) == f"Removing login credentials for {locked.host}\n"
+        loaded.refused("push", "-q", name, status=NETWORK)
+        assert loaded.ok("logout", locked.host) == f"Not logged in to {locked.host}\n"
+
+
+def test_what_is_not_there(lamina: Lamina, registry: Registry) -> None:
+    done = lamina.run("pull", f"{registry.host}/none:1")
+    assert done.returncode in (3, NETWORK)
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert lamina.contents() == []
+
+
+def test_import_from_a_url(lamina: Lamina, layout: Layout, registry: Registry) -> None:
+    skopeo_push(layout.top, "docker.io/library/two:latest", f"{registry.host}/one:1")
+    blob = next(
+        path for path in (layout.top / "blobs/sha256").iterdir() if path.read_bytes()[:2] == b"\x1f\x8b"
+    )
+    url = f"http://{registry.host}/v2/one/blobs/sha256:{blob.name}"
+    image = lamina.ok("import", "-q", url, "fetched:1").strip()
+    assert lamina.ok("images", "-q", "--no-trunc", "fetched:1").strip() == image
+    lamina.refused("import", "-q", f"http://{registry.host}/nothing", status=NETWORK)
