@@ -6,4 +6,7 @@ from pathlib import Path
 from setuptools import setup
 
 launcher = runpy.run_path(str(Path(__file__).parent / "native" / "launcher.py"))
-setup(cffi_modules=["native/build.py:core", "native/build.py:image"], cmdclass={"build_ext": launcher["build_launcher"]})
+setup(
+    cffi_modules=["native/build.py:core", "native/build.py:image"],
+    cmdclass={"build_ext": launcher["build_launcher"]},
+)
