@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamina_runtime.oci import json
-from lamina_runtime.oci.config import ImageConfig
 from lamina_runtime.oci.descriptor import Descriptor
 from lamina_runtime.oci.digest import HEX_LENGTH, Digest
 from lamina_runtime.oci.errors import MismatchError, OciError
-from lamina_runtime.oci.manifest import Manifest, parse
-from lamina_runtime.store import devices, files, metadata
+from lamina_runtime.store import devices, files
 from lamina_runtime.store.blobs import BlobStore
 from lamina_runtime.store.errors import MissingError
 from lamina_runtime.store.ground import Ground
@@ -27,6 +25,9 @@ from lamina_runtime.store.references import read_reference
 MAX_MANIFESTS = 1000  # of one image
 if TYPE_CHECKING:
     import builtins
+
+    from lamina_runtime.oci.config import ImageConfig
+    from lamina_runtime.oci.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +79,20 @@ class Image:
         self._ground, self._blobs = ground, blobs
 
     @property
-    def manifest(self) -> Manifest:
+    def manifest(self) -> "Manifest":
         """The manifest under which it came last."""
+        from lamina_runtime.oci.manifest import Manifest, parse
+
         found = self.manifests[-1]
         parsed = parse(self._blobs.read(found.digest), found.media_type, algorithm=found.digest.algorithm)
         assert isinstance(parsed, Manifest)
         return parsed
 
     @property
-    def config(self) -> ImageConfig:
+    def config(self) -> "ImageConfig":
         """The configuration, whose digest is the id."""
+        from lamina_runtime.oci.config import ImageConfig
+
         return ImageConfig.parse(self._blobs.read(self.id), algorithm=self.id.algorithm)
 
     @property
@@ -109,7 +114,7 @@ class ImageStore:
         self._ground, self._place = ground, ground.place
         self._blobs, self._layers = blobs, layers
 
-    def add(self, manifest: Manifest, config: ImageConfig, lease: Lease) -> Image:
+    def add(self, manifest: "Manifest", config: "ImageConfig", lease: Lease) -> Image:
         """Store an image whose layers are all here; raises MissingError if one is not.
 
         It stays until it is removed; `lease` keeps its parts until then.
@@ -127,6 +132,8 @@ class ImageStore:
         infos = [self._layers.info(diff_id) for diff_id in config.diff_ids]
         self._blobs.add(manifest.raw, expected=manifest.digest)
         self._blobs.add(config.raw, expected=config.id)
+        from lamina_runtime.store import metadata
+
         metadata.ensure(self._ground, infos)
         with self._ground.together():
             before = read_record(self._place, config.id)

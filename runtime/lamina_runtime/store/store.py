@@ -1,5 +1,7 @@
 """The front door of the store.
 
+Listings have to answer at once, so what they do not need is imported where it is used.
+
 Everything waits where it has to (files, locks), so callers with an event loop use threads.  All of
 it is safe under threads and under several processes on one store.
 """
@@ -12,18 +14,18 @@ from typing import TYPE_CHECKING
 from lamina_runtime.layer.limits import DEFAULT, Limits
 from lamina_runtime.store import format as store_format
 from lamina_runtime.store.blobs import BlobStore
-from lamina_runtime.store.collect import Reclaimed, collect
 from lamina_runtime.store.errors import reported
 from lamina_runtime.store.ground import Ground
 from lamina_runtime.store.images import ImageStore
 from lamina_runtime.store.layers import LayerStore
 from lamina_runtime.store.lease import Lease
-from lamina_runtime.store.problem import Problem
 from lamina_runtime.store.references import ReferenceStore
-from lamina_runtime.store.usage import Usage, usage
 
 if TYPE_CHECKING:
+    from lamina_runtime.store.collect import Reclaimed
     from lamina_runtime.store.dedup import Deduped
+    from lamina_runtime.store.problem import Problem
+    from lamina_runtime.store.usage import Usage
 
 Progress = Callable[[str, int, int], None]
 
@@ -53,11 +55,13 @@ class Store:
         """End a lease that was kept or handed over; say whether it was there."""
         return self._ground.end_lease(name)
 
-    def collect(self, *, dry_run: bool = False) -> Reclaimed:
+    def collect(self, *, dry_run: bool = False) -> "Reclaimed":
         """Remove what neither an image nor a lease needs."""
+        from lamina_runtime.store.collect import collect
+
         return collect(self._ground, dry_run=dry_run)
 
-    def check(self, *, full: bool, progress: Progress | None = None) -> list[Problem]:
+    def check(self, *, full: bool, progress: Progress | None = None) -> "list[Problem]":
         """Return what is wrong, sorted.  `full` hashes everything, otherwise sums are compared.
 
         `progress` is called with what was looked at, how many things were, and how many there are.
@@ -72,6 +76,8 @@ class Store:
 
         return dedup(self._ground, progress=progress)
 
-    def usage(self) -> Usage:
+    def usage(self) -> "Usage":
         """Measure what is here and what it is for."""
+        from lamina_runtime.store.usage import usage
+
         return usage(self._ground)
