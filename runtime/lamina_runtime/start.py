@@ -1,20 +1,39 @@
 """Where the installed script enters Python, which runs without site: find our own packages.
 
 Run as a file, so that no import machinery has to look for it.  Where what we depend on is
-installed elsewhere, the first import that misses something completes the module path
-(`cli.main`); where even the C module cannot be had, start again the ordinary way.
+installed elsewhere, the first import that misses something completes the module path.
 """
 
 import posix
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
 sys.path.insert(0, __file__.rpartition("/")[0].rpartition("/")[0])
 
-try:
-    import lamina_native.errors  # noqa: F401 - only to see whether the C module can be had
-except ImportError:
-    posix.execv(sys.executable, [sys.executable, "-m", "lamina_runtime", *sys.argv[1:]])
 
-from lamina_runtime.cli.main import entered
+class _Completing:
+    """The last finder: gives the process its ordinary module path back, and looks there."""
+
+    def find_spec(
+        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
+        """Answer for a module that the path so far does not have."""
+        sys.meta_path.remove(self)
+        from importlib.machinery import PathFinder
+
+        from lamina_unionfs.complete_path import complete
+
+        complete()
+        return PathFinder.find_spec(name, path, target)
+
+
+sys.meta_path.append(_Completing())
+
+from lamina_runtime.cli.main import entered  # noqa: E402 - the path comes first
 
 posix._exit(entered(sys.argv[1:]))  # taking an interpreter down costs milliseconds
