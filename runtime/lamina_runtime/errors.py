@@ -1,6 +1,10 @@
 """Failures that the user can act on, with the status that the command ends with."""
 
-from typing import ClassVar
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class LaminaError(Exception):

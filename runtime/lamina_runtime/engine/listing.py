@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lamina_runtime.engine import filters, moments
+from lamina_runtime.engine import moments
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lamina_runtime.oci.digest import Digest
     from lamina_runtime.oci.reference import Reference
@@ -49,9 +49,13 @@ def images(store: Store) -> list[Listed]:
     return sorted(found, key=lambda listed: (-(listed.created or 0.0), str(listed.image.id)))
 
 
-def chosen(store: Store, words: Sequence[str], keys: Sequence[str] = filters.LIST_KEYS) -> list[Listed]:
-    """Return the images that pass the filters."""
-    wanted = filters.parse(words, keys)
+def chosen(store: Store, words: Sequence[str], keys: Sequence[str] = ()) -> list[Listed]:
+    """Return the images that pass the filters; `keys` are those allowed, by default a listing's."""
+    if not words:
+        return images(store)
+    from lamina_runtime.engine import filters
+
+    wanted = filters.parse(words, keys or filters.LIST_KEYS)
     found = images(store)
     if not wanted:
         return found
@@ -61,9 +65,14 @@ def chosen(store: Store, words: Sequence[str], keys: Sequence[str] = filters.LIS
 
 def rows(store: Store, *, pattern: str, words: Sequence[str]) -> list[Row]:
     """Return the lines of `images [PATTERN]`: a line for each name that fits."""
-    wanted = filters.parse(words, filters.LIST_KEYS)
-    match = filters.matcher(pattern) if pattern else None
-    referenced = [filters.matcher(value) for value in wanted.get("reference", ())]
+    match = None
+    referenced: list[Callable[[Reference], bool]] = []
+    if pattern or words:
+        from lamina_runtime.engine import filters
+
+        match = filters.matcher(pattern) if pattern else None
+        wanted = filters.parse(words, filters.LIST_KEYS)
+        referenced = [filters.matcher(value) for value in wanted.get("reference", ())]
     found = []
     for listed in chosen(store, words):
         for named in listed.names:
