@@ -83,6 +83,7 @@ image verify    verify         Check images against their digests
 umount          unmount        -
 store check     store_check    Check the store against its checksums
 store gc        store_gc       Remove what no image needs
+store dedup     store_dedup    Keep content that is in several layers once
 system df       system_df      Show disk usage
 system prune    system_prune   Remove unused data
 system info     info           Display system-wide information
