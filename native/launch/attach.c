@@ -94,6 +94,14 @@ bool lam_attach_sent(struct lam_attach *attach)
 	return attach->waiting == 0;
 }
 
+void lam_attach_drop_waiting(struct lam_attach *attach)
+{
+	for (int i = 0; i < LAM_CLIENTS; i++) {
+		if (attach->waiting >> i & 1)
+			drop(attach, i);
+	}
+}
+
 size_t lam_attach_receive(struct lam_attach *attach, int index, char *packet)
 {
 	ssize_t n = recv(attach->clients[index], packet, LAM_PACKET, MSG_DONTWAIT);

@@ -37,6 +37,8 @@ void lam_attach_accept(struct lam_attach *attach);
 void lam_attach_send(struct lam_attach *attach, char kind, const char *data, size_t size);
 /* Try again; true when all have it. */
 bool lam_attach_sent(struct lam_attach *attach);
+/* Let go of those who do not have it yet. */
+void lam_attach_drop_waiting(struct lam_attach *attach);
 /* A packet of client 'index' into 'packet' (LAM_PACKET); its size, 0 when there is none. */
 size_t lam_attach_receive(struct lam_attach *attach, int index, char *packet);
 void lam_attach_close(struct lam_attach *attach);

@@ -275,14 +275,14 @@ static void turn(struct monitor *monitor)
 		reap(monitor);
 }
 
-/* Wait, but not for ever, until all who are attached have what was sent. */
+/* Wait, but not for ever, until all who are attached have what was sent; who has not, is dropped. */
 static void flush(struct lam_attach *attach)
 {
 	const struct timespec step = { .tv_nsec = 1000000 };
 
 	for (int waited = 0; waited < END_WAIT_MS && !lam_attach_sent(attach); waited++)
 		nanosleep(&step, NULL);
-	attach->waiting = 0;
+	lam_attach_drop_waiting(attach);
 }
 
 /* What was written before the end but not yet copied: no more can come but from who outlives init. */

@@ -29,7 +29,11 @@ def test_challenges_have_lower_case_names(headers: list[str]) -> None:
 
 
 @given(
-    st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.text(alphabet='ab ,="\\;', max_size=20))
+    st.dictionaries(
+        st.from_regex(r"[a-z]{1,8}", fullmatch=True),
+        st.text(alphabet='ab ,="\\;', max_size=20),
+        max_size=challenges.MAX_PARAMETERS,
+    )
 )
 def test_quoted_values_survive(parameters: dict[str, str]) -> None:
     quoted = (f'{name}="{value.translate({34: chr(92) + chr(34), 92: chr(92) * 2})}"'
