@@ -44,6 +44,12 @@ int lam_attach_open(struct lam_attach *attach, const char *directory)
 	return attach->listener < 0 ? attach->listener : 0;
 }
 
+void lam_attach_first(struct lam_attach *attach, int fd)
+{
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	attach->clients[0] = fd;
+}
+
 void lam_attach_accept(struct lam_attach *attach)
 {
 	int fd = accept4(attach->listener, NULL, NULL, SOCK_CLOEXEC);

@@ -32,6 +32,8 @@ struct lam_attach {
 
 /* Listen in 'directory' (NULL: do not).  0 or a negative errno. */
 int lam_attach_open(struct lam_attach *attach, const char *directory);
+/* Take a connection as client 0, before any other. */
+void lam_attach_first(struct lam_attach *attach, int fd);
 void lam_attach_accept(struct lam_attach *attach);
 /* Send at most LAM_PACKET - 1 bytes to all; who is gone is dropped.  Nothing may be on its way. */
 void lam_attach_send(struct lam_attach *attach, char kind, const char *data, size_t size);

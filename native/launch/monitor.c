@@ -341,6 +341,7 @@ static void prepare(struct monitor *monitor)
 {
 	const struct lam_record *directory = lam_plan_first(monitor->plan, LAM_OP_DIRECTORY);
 	const struct lam_record *log = lam_plan_first(monitor->plan, LAM_OP_LOG);
+	const struct lam_record *client = lam_plan_first(monitor->plan, LAM_OP_CLIENT);
 	sigset_t mask;
 	int err;
 
@@ -364,6 +365,31 @@ static void prepare(struct monitor *monitor)
 	if (err < 0)
 		lam_fail(LAM_FAILED, -err, "the container's directory %s",
 			 directory ? directory->arg[0] : "");
+	if (client)
+		lam_attach_first(&monitor->attach, (int)lam_record_number(client, 0, 10));
+	if (chdir("/") < 0) /* keep no file system of the host busy */
+		lam_fail(LAM_FAILED, errno, "/");
+}
+
+/* Tell everybody, then leave the rest to the command that comes after, if nobody here sees to it. */
+static void finish(struct monitor *monitor)
+{
+	const struct lam_record *client = lam_plan_first(monitor->plan, LAM_OP_CLIENT);
+	char **after = lam_plan_vector(monitor->plan, LAM_OP_AFTER);
+	char text[16];
+	sigset_t none;
+
+	snprintf(text, sizeof(text), "%d", monitor->status);
+	flush(&monitor->attach);
+	lam_attach_send(&monitor->attach, 'x', text, strlen(text));
+	flush(&monitor->attach);
+	if (monitor->started && after && after[0] && !(client && monitor->attach.clients[0] >= 0)) {
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		execv(after[0], after); /* the lock and the sockets close with it */
+	}
+	free(after);
+	lam_attach_close(&monitor->attach);
 }
 
 static void start(struct monitor *monitor)
@@ -396,7 +422,6 @@ int lam_monitor_run(const struct lam_plan *plan)
 				   .input = -1,
 				   .output = { -1, -1 },
 				   .status = -1 };
-	char text[16];
 
 	prepare(&monitor);
 	start(&monitor);
@@ -407,10 +432,6 @@ int lam_monitor_run(const struct lam_plan *plan)
 	end_children();
 	if (monitor.directory >= 0 && monitor.started)
 		lam_state_ended(monitor.directory, monitor.status);
-	snprintf(text, sizeof(text), "%d", monitor.status);
-	flush(&monitor.attach);
-	lam_attach_send(&monitor.attach, 'x', text, strlen(text));
-	flush(&monitor.attach);
-	lam_attach_close(&monitor.attach);
+	finish(&monitor);
 	return monitor.status;
 }

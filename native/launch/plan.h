@@ -35,9 +35,13 @@ enum lam_op {
 	LAM_OP_UIDMAP = 5,    /* inside, outside, count */
 	LAM_OP_GIDMAP = 6,    /* the same */
 	LAM_OP_MAPPER = 7,    /* newuidmap's path, newgidmap's path; else the maps are written by us */
-	LAM_OP_DRIVER = 8,    /* one argument of the command that mounts the root */
+	LAM_OP_DRIVER = 8,    /* one argument of the command that mounts the root, and serves it in the
+			       * foreground; a byte to its descriptor 3 says that it is usable */
 	LAM_OP_NETWORK = 9,   /* one argument of the command that serves the network; "{pid}" is init's */
 	LAM_OP_CGROUP = 10,   /* path of a cgroup.procs (or tasks) file to be written to */
+	LAM_OP_CLIENT = 11,   /* descriptor of a connection that is attached from the start (attach.h) */
+	LAM_OP_AFTER = 12,    /* one argument of the command that the monitor becomes at the end, unless
+			       * who gave CLIENT is still there */
 
 	/* the namespaces */
 	LAM_OP_NAMESPACES = 20, /* CLONE_NEW* of those to make */

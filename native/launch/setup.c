@@ -9,6 +9,7 @@
 #include "terminal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/keyctl.h>
 #include <sched.h>
@@ -18,6 +19,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#define DRIVER_READY 3 /* the descriptor that plan.h promises it */
 
 static void expect(int channel, enum lam_word word)
 {
@@ -50,6 +53,48 @@ static void become_root(void)
 		lam_fail(LAM_FAILED, errno, "become root of the user namespace");
 }
 
+/* Signals as a program expects them: nothing blocked, nothing ignored. */
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/*
+ * Start the driver and wait until its mount is usable.  It is the monitor's child, so that it ends
+ * with the monitor however that ends.
+ */
+static void start_driver(char **args)
+{
+	int pair[2];
+	char byte;
+	pid_t pid;
+
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		lam_fail(LAM_FAILED, errno, "pipe");
+	pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid < 0)
+		lam_fail(LAM_FAILED, errno, "start the driver");
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		reset_signals();
+		if (pair[1] == DRIVER_READY)
+			fcntl(pair[1], F_SETFD, 0);
+		else
+			dup2(pair[1], DRIVER_READY);
+		execv(args[0], args);
+		_exit(LAM_NOT_FOUND);
+	}
+	close(pair[1]);
+	if (read(pair[0], &byte, 1) != 1)
+		lam_fail(LAM_FAILED, 0, "the driver could not mount the image");
+	close(pair[0]);
+}
+
 static void make_namespaces(const struct lam_plan *plan, int channel, int flags)
 {
 	char **driver;
@@ -71,11 +116,13 @@ static void make_namespaces(const struct lam_plan *plan, int channel, int flags)
 	if (!driver)
 		lam_fail(LAM_FAILED, ENOMEM, "driver");
 	if (driver[0]) {
-		int err = lam_run(driver);
-
-		if (err < 0)
-			lam_fail(LAM_FAILED, err == -ECHILD ? 0 : -err, "%s could not mount the image",
-				 driver[0]);
+		start_driver(driver);
+		/*
+		 * From here in a copy: pivot_root(2) moves whoever has the same root, and the driver
+		 * must not come to look for its own files in the container.
+		 */
+		if ((flags & CLONE_NEWNS) && unshare(CLONE_NEWNS) < 0)
+			lam_fail(LAM_FAILED, errno, "make a mount namespace");
 	}
 	free(driver);
 	flags &= ~(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWCGROUP);
@@ -89,17 +136,6 @@ static void standard_streams(const int streams[3])
 		if (streams[fd] >= 0 && dup2(streams[fd], fd) < 0)
 			lam_fail(LAM_FAILED, errno, "standard streams");
 	}
-}
-
-/* Signals as a program expects them: nothing blocked, nothing ignored. */
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static _Noreturn void init(const struct lam_plan *plan, int channel, const int streams[3], int flags)
@@ -128,7 +164,10 @@ static _Noreturn void init(const struct lam_plan *plan, int channel, const int s
 	if (!joined)
 		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* /proc/self is ours to write below */
 	lam_program_confine(plan, &user);
-	lam_send(channel, LAM_WORD_EXEC, 0, -1);
+	/* without its monitor nobody would see its end; SIGKILL reaches process 1 from outside too */
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (lam_send(channel, LAM_WORD_EXEC, 0, -1) < 0)
+		_exit(LAM_FAILED); /* it died before that */
 	lam_program_execute(plan, &user, channel);
 }
 

@@ -1,16 +1,10 @@
 """Failures that the user can act on, with the status that the command ends with."""
 
-from __future__ import annotations
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import ClassVar
-
 
 class LaminaError(Exception):
     """A failure the user can act on.  str() is the brief; the CLI prints details and hint below it."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(self, brief: str, *, details: str = "", hint: str = "") -> None:
         super().__init__(brief)

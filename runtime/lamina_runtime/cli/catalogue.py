@@ -34,66 +34,107 @@ class Verb:
 
 
 GROUPS = {
+    "container": "Manage containers",
     "image": "Manage images",
     "store": "Look after the image store",
     "system": "Disk usage and cleaning up",
 }
 
 _TABLE = """
-images          image_ls       List images
-pull            pull           Download an image from a registry
-push            push           Upload an image to a registry
-search          search         Search a registry for images
-login           login          Authenticate to a registry
-logout          logout         Forget a registry's credentials
-load            load           Load images from an archive, an OCI layout or STDIN
-save            save           Save images to an archive (streamed to STDOUT by default)
-import          import_        Make an image of a tarball's file system
-export          export         Write an image's merged file system as a tar archive
-tag             tag            Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
-rmi             image_rm       Remove one or more images
-inspect         inspect        Return low-level information on images
-history         history        Show the history of an image
-mount           mount          Mount an image as a directory, or list mounts
-unmount         unmount        Unmount images
-why             why            Show which layer a path of an image comes from
-diff            diff           Show what differs between two images or layers
-bench           bench          Measure against kernel overlayfs, fuse-overlayfs and podman
-info            info           Display system-wide information
-version         version        Show version information
-image ls        image_ls       List images
-image list      image_ls       -
-image inspect   inspect        Display detailed information on one or more images
-image history   history        Show the history of an image
-image tag       tag            Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
-image rm        image_rm       Remove one or more images
-image remove    image_rm       -
-image prune     image_prune    Remove unused images
-image pull      pull           Download an image from a registry
-image push      push           Upload an image to a registry
-image save      save           Save images to an archive (streamed to STDOUT by default)
-image load      load           Load images from an archive, an OCI layout or STDIN
-image import    import_        Make an image of a tarball's file system
-image export    export         Write an image's merged file system as a tar archive
-image mount     mount          Mount an image as a directory, or list mounts
-image unmount   unmount        Unmount images
-image umount    unmount        -
-image diff      diff           Show what differs between two images or layers
-image verify    verify         Check images against their digests
-umount          unmount        -
-store check     store_check    Check the store against its checksums
-store gc        store_gc       Remove what no image needs
-store dedup     store_dedup    Keep content that is in several layers once
-system df       system_df      Show disk usage
-system prune    system_prune   Remove unused data
-system info     info           Display system-wide information
+run                     container_run         Create and run a new container from an image
+create                  container_create      Create a new container
+start                   container_start       Start one or more stopped containers
+stop                    container_stop        Stop one or more running containers
+restart                 container_restart     Restart one or more containers
+kill                    container_kill        Kill one or more running containers
+pause                   container_pause       Pause all processes within one or more containers
+unpause                 container_unpause     Unpause all processes within one or more containers
+wait                    container_wait        Block until containers stop, then print their exit codes
+exec                    container_exec        Execute a command in a running container
+attach                  container_attach      Attach local streams to a running container
+logs                    container_logs        Fetch the logs of a container
+ps                      container_ls          List containers
+top                     container_top         Display the running processes of a container
+stats                   container_stats       Display resource usage of containers
+rename                  container_rename      Rename a container
+rm                      container_rm          Remove one or more containers
+images                  image_ls              List images
+pull                    pull                  Download an image from a registry
+push                    push                  Upload an image to a registry
+search                  search                Search a registry for images
+login                   login                 Authenticate to a registry
+logout                  logout                Forget a registry's credentials
+load                    load                  Load images from an archive, an OCI layout or STDIN
+save                    save                  Save images to an archive (streamed to STDOUT by default)
+import                  import_               Make an image of a tarball's file system
+export                  export                Write an image's merged file system as a tar archive
+tag                     tag                   Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
+rmi                     image_rm              Remove one or more images
+inspect                 inspect_any           Return low-level information on containers and images
+history                 history               Show the history of an image
+mount                   mount                 Mount an image as a directory, or list mounts
+unmount                 unmount               Unmount images
+why                     why                   Show which layer a path of an image comes from
+diff                    diff                  Show what differs between two images or layers
+bench                   bench                 Measure against kernel overlayfs, fuse-overlayfs and podman
+info                    info                  Display system-wide information
+version                 version               Show version information
+image ls                image_ls              List images
+image list              image_ls              -
+image inspect           inspect               Display detailed information on one or more images
+image history           history               Show the history of an image
+image tag               tag                   Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
+image rm                image_rm              Remove one or more images
+image remove            image_rm              -
+image prune             image_prune           Remove unused images
+image pull              pull                  Download an image from a registry
+image push              push                  Upload an image to a registry
+image save              save                  Save images to an archive (streamed to STDOUT by default)
+image load              load                  Load images from an archive, an OCI layout or STDIN
+image import            import_               Make an image of a tarball's file system
+image export            export                Write an image's merged file system as a tar archive
+image mount             mount                 Mount an image as a directory, or list mounts
+image unmount           unmount               Unmount images
+image umount            unmount               -
+image diff              diff                  Show what differs between two images or layers
+image verify            verify                Check images against their digests
+umount                  unmount               -
+store check             store_check           Check the store against its checksums
+store gc                store_gc              Remove what no image needs
+store dedup             store_dedup           Keep content that is in several layers once
+system df               system_df             Show disk usage
+system prune            system_prune          Remove unused data
+system info             info                  Display system-wide information
+container run           container_run         Create and run a new container from an image
+container create        container_create      Create a new container
+container start         container_start       Start one or more stopped containers
+container stop          container_stop        Stop one or more running containers
+container restart       container_restart     Restart one or more containers
+container kill          container_kill        Kill one or more running containers
+container pause         container_pause       Pause all processes within one or more containers
+container unpause       container_unpause     Unpause all processes within one or more containers
+container wait          container_wait        Block until containers stop, then print their exit codes
+container exec          container_exec        Execute a command in a running container
+container attach        container_attach      Attach local streams to a running container
+container logs          container_logs        Fetch the logs of a container
+container ls            container_ls          List containers
+container top           container_top         Display the running processes of a container
+container stats         container_stats       Display resource usage of containers
+container rename        container_rename      Rename a container
+container rm            container_rm          Remove one or more containers
+container list          container_ls          -
+container ps            container_ls          -
+container remove        container_rm          -
+container inspect       container_inspect     Display detailed information on one or more containers
+container prune         container_prune       Remove all stopped containers
+container ended         container_ended       -
 """
 
 
 def _read(table: str) -> dict[str, Verb]:
     verbs = {}
     for row in table.strip().splitlines():
-        name, module, summary = row[:16].rstrip(), row[16:31].rstrip(), row[31:]
+        name, module, summary = row[:24].rstrip(), row[24:46].rstrip(), row[46:]
         verbs[name] = Verb(name, module, summary, shown=summary != "-")
     return verbs
 

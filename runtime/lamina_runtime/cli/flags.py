@@ -59,6 +59,7 @@ class Command:
 
     __slots__ = (
         "details",
+        "failure",
         "flags",
         "interspersed",
         "maximum",
@@ -80,12 +81,14 @@ class Command:
         details: str = "",
         interspersed: bool = True,
         opaque: bool = False,
+        failure: int = 0,
     ) -> None:
         self.names, self.usage, self.summary, self.details = tuple(names), usage, summary, details
         self.flags = (*flags, Flag("help", "Print this help", short="h"))
         self.minimum, self.maximum = arguments
         self.interspersed = interspersed
         self.opaque = opaque  # somebody else reads the words
+        self.failure = failure  # the status of all our own failures, where others are the container's
 
 
 class Parsed:

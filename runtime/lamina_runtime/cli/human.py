@@ -17,6 +17,15 @@ def size(count: int, *, digits: int = 3) -> str:
     return f"{value:.{digits}g}{UNITS[unit]}"
 
 
+def binary_size(count: int) -> str:
+    """Return a number of bytes in binary units, as docker shows memory: 1.5MiB."""
+    value, unit = float(count), 0
+    while unit < len(UNITS) - 1 and value >= 1024:
+        value /= 1024
+        unit += 1
+    return f"{value:.4g}{UNITS[unit] if unit == 0 else UNITS[unit][0].upper() + 'iB'}"
+
+
 def parse_size(text: str) -> int:
     """Read `10`, `512kB`, `1.5GB` or `64MiB`; raise ValueError for anything else."""
     digits = text.rstrip("BbiIkKmMgGtTpP ")

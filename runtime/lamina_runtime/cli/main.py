@@ -95,6 +95,18 @@ def _show_trace(error: BaseException) -> None:
 
 def _run(verb: catalogue.Verb, words: Sequence[str], root: str) -> int:
     module = catalogue.load(verb)
+    try:
+        return _carry_out(module, verb, words, root)
+    except (LaminaError, OSError) as error:
+        if not module.COMMAND.failure or isinstance(error, BrokenPipeError):
+            raise
+        told = error if isinstance(error, LaminaError) else _told(error)
+        if told.exit_code not in (exit_codes.NOT_RUN, exit_codes.NOT_INSIDE):
+            told.exit_code = module.COMMAND.failure
+        raise told from None
+
+
+def _carry_out(module: catalogue.Module, verb: catalogue.Verb, words: Sequence[str], root: str) -> int:
     parsed = flags.parse(module.COMMAND, words)
     if parsed.switch("help"):
         from lamina_runtime.cli import help_text
@@ -148,13 +160,17 @@ def _fail(error: BaseException) -> int:
         _complain(error)
         return error.exit_code
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename is not None else ""
-        _complain(LaminaError(f"{where}{error.strerror or error}"))
+        _complain(_told(error))
         return exit_codes.FAILURE
     kind = type(error).__name__
     text = " ".join(str(error).split())[:300]
     _complain(LaminaError(f"unexpected {kind}: {text}", hint="this is a bug of lamina; --debug shows where"))
     return exit_codes.FAILURE
+
+
+def _told(error: OSError) -> LaminaError:
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return LaminaError(f"{where}{error.strerror or error}")
 
 
 def _gravest(group: BaseExceptionGroup[BaseException]) -> BaseException:

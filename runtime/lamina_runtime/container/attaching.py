@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lamina_runtime.errors import LaminaError
+from lamina_runtime.errors import LaminaError, UsageError
 
 PACKET = 32768
 DETACH = b"\x10\x11"
@@ -59,7 +59,12 @@ def connect(directory: Path) -> socket.socket:
 
 
 def attach(
-    client: socket.socket, *, stdin: bool, terminal: bool, kill: Callable[[int], None] | None
+    client: socket.socket,
+    *,
+    stdin: bool,
+    terminal: bool,
+    kill: Callable[[int], None] | None,
+    keys: bytes = DETACH,
 ) -> Ended:
     """Copy between our streams and the container until it ends or the user detaches.
 
@@ -72,10 +77,10 @@ def attach(
         if terminal:
             stack.enter_context(_raw())
             stack.enter_context(_sizes(client))
-        return _copy(client, wake, keys=terminal, stdin=stdin)
+        return _copy(client, wake, keys=keys if terminal else b"", stdin=stdin)
 
 
-def _copy(client: socket.socket, wake: int, *, keys: bool, stdin: bool) -> Ended:
+def _copy(client: socket.socket, wake: int, *, keys: bytes, stdin: bool) -> Ended:
     outgoing = b""
     reading, held = stdin, b""
     while True:
@@ -88,8 +93,8 @@ def _copy(client: socket.socket, wake: int, *, keys: bool, stdin: bool) -> Ended
         if 0 in ready:
             data = os.read(0, PACKET - 1)
             if keys:
-                held, data = _detaching(held, data)
-                if held == DETACH:
+                held, data = _detaching(keys, held, data)
+                if held == keys:
                     return Ended(None)
             reading = bool(data or held)
             outgoing = b"i" + data if data else b"" if reading else b"c"
@@ -126,14 +131,30 @@ def _write(fd: int, data: bytes) -> None:
             raise
 
 
-def _detaching(held: bytes, data: bytes) -> tuple[bytes, bytes]:
+def _detaching(keys: bytes, held: bytes, data: bytes) -> tuple[bytes, bytes]:
     """Return what may be the beginning of the detaching keys, and what is to be sent."""
     data = held + data
-    if DETACH in data:
-        return DETACH, b""
-    if data.endswith(DETACH[:1]):
-        return DETACH[:1], data[:-1]
+    if keys in data:
+        return keys, b""
+    for length in range(len(keys) - 1, 0, -1):
+        if data.endswith(keys[:length]):
+            return keys[:length], data[:-length]
     return b"", data
+
+
+def detach_keys(text: str) -> bytes:
+    """Read docker's form: letters and ctrl-LETTER with commas between; "" is the default."""
+    keys = b""
+    for word in text.split(",") if text else ():
+        letter = word.removeprefix("ctrl-")
+        code = ord(letter.upper()) ^ 64 if word != letter and len(letter) == 1 else -1
+        if len(word) == 1 and word.isascii():
+            keys += word.encode()
+        elif 0 <= code < 32:
+            keys += bytes([code])
+        else:
+            raise UsageError(f"unknown detach key: {word!r}")
+    return keys or DETACH
 
 
 @contextlib.contextmanager

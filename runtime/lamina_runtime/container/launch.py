@@ -24,9 +24,9 @@ REPORT_LIMIT = 4096
 class LaunchError(LaminaError):
     """The container did not start; `status` is what docker would exit with: 125, 126 or 127."""
 
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
+    def __init__(self, status: int, text: str, details: str = "") -> None:
+        super().__init__(text, details=details)
+        self.status = self.exit_code = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +44,24 @@ def program() -> Path:
     return Path(lamina_native.__file__).parent / "lamina-launch"
 
 
-def start(plan: Iterable[records.Record]) -> Started:
-    """Carry out a plan; returns when the program runs.  LaunchError where it does not."""
+def start(
+    plan: Iterable[records.Record], *, client: int | None = None, errors: Path | None = None
+) -> Started:
+    """Carry out a plan; returns when the program runs.  LaunchError where it does not.
+
+    `client` is one end of a SOCK_SEQPACKET pair, to be attached before the program begins.  With
+    `errors` nobody keeps our standard streams: what the monitor and its helpers complain of goes
+    to that file.
+    """
     plan_fd = os.memfd_create("plan")
     read_end, write_end = os.pipe()
     try:
-        _write(plan_fd, records.encode(plan))
-        for fd in (plan_fd, write_end):
+        _write(plan_fd, records.encode([*plan, *_client(client)]))
+        for fd in (plan_fd, write_end, *([] if client is None else [client])):
             os.set_inheritable(fd, True)  # noqa: FBT003 - os takes it no other way
         path = str(program())
-        monitor = os.posix_spawn(path, [path, str(plan_fd), str(write_end)], os.environ)
+        words = [path, str(plan_fd), str(write_end)]
+        monitor = os.posix_spawn(path, words, os.environ, file_actions=_streams(errors))
         os.close(write_end)
         write_end = -1
         report = _line(read_end)
@@ -65,9 +73,33 @@ def start(plan: Iterable[records.Record]) -> Started:
     if word == "ready":
         return Started(int(rest), monitor)
     os.waitpid(monitor, 0)
+    said = _said(errors)
     if not word.isdecimal():
-        raise LaunchError(125, "the launcher ended without a word")
-    raise LaunchError(int(word), rest)
+        raise LaunchError(125, "the launcher ended without a word", said)
+    raise LaunchError(int(word), rest, said)
+
+
+def _client(fd: int | None) -> list[records.Record]:
+    return [] if fd is None else [records.Record(records.Op.CLIENT, fd)]
+
+
+def _streams(errors: Path | None) -> list[tuple[int, int, str, int, int]]:
+    """Return the file actions that let go of our standard streams."""
+    if errors is None:
+        return []
+    write = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    return [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 2, str(errors), write, 0o600),
+    ]
+
+
+def _said(errors: Path | None) -> str:
+    if errors is None or not errors.exists():
+        return ""
+    with errors.open("rb") as file:
+        return file.read(REPORT_LIMIT).decode("utf-8", "replace").strip()
 
 
 def _write(fd: int, data: bytes) -> None:

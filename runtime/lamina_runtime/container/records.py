@@ -23,6 +23,8 @@ class Op(IntEnum):
     DRIVER = 8
     NETWORK = 9
     CGROUP = 10
+    CLIENT = 11
+    AFTER = 12
     NAMESPACES = 20
     JOIN = 21
     ROOT = 22

@@ -25,7 +25,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,18 @@ class Record:
     image_name: str
     created: str  # RFC 3339
     wishes: Wishes
+    command: tuple[str, ...] = ()  # what runs, the image's entrypoint and command taken in
 
     def to_json(self) -> dict[str, Any]:
         """Return the object to keep."""
         plain = {key: getattr(self, key) for key in ("id", "name", "image_name", "created")}
-        return {"version": VERSION, **plain, "image": str(self.image), "wishes": self.wishes.to_json()}
+        return {
+            "version": VERSION,
+            **plain,
+            "image": str(self.image),
+            "command": list(self.command),
+            "wishes": self.wishes.to_json(),
+        }
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> "Record":
@@ -67,7 +74,12 @@ class Record:
         if kept["version"] != VERSION:
             raise LaminaError(f"container {kept['id'][:12]} was written by another version of lamina")
         plain = {key: kept[key] for key in ("id", "name", "image_name", "created")}
-        return cls(**plain, image=Digest.parse(kept["image"]), wishes=Wishes.from_json(kept["wishes"]))
+        return cls(
+            **plain,
+            image=Digest.parse(kept["image"]),
+            wishes=Wishes.from_json(kept["wishes"]),
+            command=tuple(kept.get("command", ())),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +117,8 @@ class Container:
             return Status("running", pid, 0, started) if pid else Status("starting")
         if finished:
             return Status("exited", 0, code, started, finished)
+        if pid:  # it began while we looked, or has outlived its monitor
+            return Status("running", pid, 0, started)
         return Status("exited", 0, LOST, started, started) if started else Status("created")
 
     @contextlib.contextmanager
@@ -119,10 +133,25 @@ class Container:
         finally:
             os.close(fd)
 
-    def forget_run(self) -> None:
-        """Before it is started again: what the last run left."""
-        for name in ("pid", "exit"):
+    def forget_run(self, *, again: bool = False) -> None:
+        """Before it is started again: what the last run left; all of it, unless a policy wants it."""
+        for name in ("pid", "exit", *(() if again else ("stopped", "restarts"))):
             files.remove(self.data / name)
+
+    def note_stop(self) -> None:
+        """Keep a restart policy from starting it again."""
+        (self.data / "stopped").touch(mode=files.MODE)
+
+    def was_stopped(self) -> bool:
+        """Say whether somebody wished its end since it was last started by hand."""
+        return (self.data / "stopped").exists()
+
+    def restarts(self) -> int:
+        """Return how often a restart policy has started it."""
+        try:
+            return int((self.data / "restarts").read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            return 0
 
     def _pid(self) -> tuple[int, float]:
         try:
@@ -151,7 +180,14 @@ class Containers:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def create(
-        self, *, image: Digest, image_name: str, created: str, wishes: Wishes, name: str = ""
+        self,
+        *,
+        image: Digest,
+        image_name: str,
+        created: str,
+        wishes: Wishes,
+        command: tuple[str, ...] = (),
+        name: str = "",
     ) -> Container:
         """Make a container; ConflictError if the name is taken.  A name is found where none is given."""
         if name and not NAME.fullmatch(name):
@@ -161,7 +197,7 @@ class Containers:
         data.mkdir(mode=0o700)
         try:
             while True:
-                record = Record(new, name or _invented(), image, image_name, created, wishes)
+                record = Record(new, name or _invented(), image, image_name, created, wishes, command)
                 _keep(record, data)  # before its name: a name without a record is free to take
                 try:
                     self._take(record.name, new)
@@ -181,7 +217,7 @@ class Containers:
             raise UsageError(f"invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
         old = container.record
         self._take(name, old.id)
-        record = Record(old.id, name, old.image, old.image_name, old.created, old.wishes)
+        record = replace(old, name=name)
         _keep(record, container.data)
         files.remove(self._names / old.name)
 

@@ -57,6 +57,15 @@ class Wishes:
     oom_score: int | None = None
     shm_size: int = 64 << 20  # bytes
     share: tuple[str, ...] = ()  # namespaces of the host to stay in: "network", "pid", "ipc", "uts"
+    network: str = ""  # --network as given
+    hosts: tuple[str, ...] = ()  # NAME:ADDRESS
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    stop_signal: str = ""
+    stop_timeout: int | None = None  # seconds; negative: wait for ever
+    auto_remove: bool = False
+    restart: str = ""  # "no", "always", "unless-stopped", "on-failure", "on-failure:N"
 
     def to_json(self) -> dict[str, Any]:
         """Return the object to keep."""

@@ -10,13 +10,16 @@ run directory, so that nothing is written into its upper.
 
 import datetime
 import os
+import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lamina_unionfs
 
+import lamina_runtime
 from lamina_runtime.container import bundle, ids, launch, plan
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.state import ConflictError, Container, Containers
@@ -38,13 +41,19 @@ def containers(engine: Engine) -> Containers:
 def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Container:
     """Make a container of an image; nothing runs yet."""
     store = engine.store
+    wishes = _with_sources(wishes)
     with store.lease("a container") as lease:
         image, reference = naming.resolve(store, word)
-        bundle.arguments(image.config.config, wishes)  # a container that could never start is not made
+        command = bundle.arguments(image.config.config, wishes)  # what could never start is not made
         shown = reference.familiar if reference else image.id.short
         now = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
         made = containers(engine).create(
-            image=image.id, image_name=shown, created=now, wishes=wishes, name=name
+            image=image.id,
+            image_name=shown,
+            created=now,
+            wishes=wishes,
+            command=tuple(command),
+            name=name,
         )
         for part in ("upper", "work"):
             (made.data / part).mkdir(mode=0o755)
@@ -52,20 +61,46 @@ def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Cont
     return made
 
 
-def start(engine: Engine, container: Container, *, rows: int = 0, columns: int = 0) -> launch.Started:
-    """Start a container; returns when its program runs.  LaunchError where it does not."""
+def _with_sources(wishes: Wishes) -> Wishes:
+    """Make the host's directories that -v names, as docker does."""
+    for mount in wishes.mounts:
+        if "create" in mount.options and not os.path.exists(mount.source):
+            os.makedirs(mount.source)
+    kept = [[word for word in mount.options if word != "create"] for mount in wishes.mounts]
+    pairs = zip(wishes.mounts, kept, strict=True)
+    return replace(wishes, mounts=tuple(replace(mount, options=tuple(words)) for mount, words in pairs))
+
+
+def start(
+    engine: Engine,
+    container: Container,
+    *,
+    rows: int = 0,
+    columns: int = 0,
+    client: socket.socket | None = None,
+    again: bool = False,
+) -> launch.Started:
+    """Start a container; returns when its program runs.  LaunchError where it does not.
+
+    `client` is attached from its first byte on.  `again` says that a restart policy wants it.
+    """
     with container.turn():
         status = container.status()
         if status.kind in ("running", "starting"):
             raise ConflictError(f"container {container.record.name} is running")
-        container.forget_run()
+        if again and container.was_stopped():
+            raise ConflictError(f"container {container.record.name} was stopped")
+        container.forget_run(again=again)
         image = engine.store.images.get(container.record.image)
         mapped = ids.choose(os.geteuid(), os.getegid())
         config = _bundle(container, image, mapped)
         if config["process"]["terminal"]:
             config["process"]["consoleSize"] = {"height": rows, "width": columns}
         files.replace(container.data / "config.json", json.dump(config), temporary=container.data)
-        return launch.start([*plan.container(config), *_around(container, image, mapped)])
+        rows_of_plan = [*plan.container(config), *_around(engine, container, image, mapped)]
+        return launch.start(
+            rows_of_plan, client=client.fileno() if client else None, errors=container.run / "errors"
+        )
 
 
 def remove(engine: Engine, container: Container) -> None:
@@ -73,7 +108,7 @@ def remove(engine: Engine, container: Container) -> None:
     with container.turn():
         if container.status().kind in ("running", "starting"):
             raise ConflictError(
-                f'container "{container.record.name}" is running',
+                f"cannot remove container {container.record.name!r}: container is running",
                 hint="stop the container before removing it, or use --force",
             )
         kept = container.data / "lease"
@@ -88,23 +123,38 @@ def _bundle(container: Container, image: Image, mapped: ids.Ids) -> dict[str, An
     wishes = container.record.wishes
     hostname = wishes.hostname or container.id[:12]
     (run / "hostname").write_text(f"{hostname}\n", encoding="utf-8")
-    (run / "hosts").write_text(f"{LOCALHOST}127.0.1.1\t{hostname}\n", encoding="utf-8")
-    (run / "resolv.conf").write_bytes(_resolver())
+    (run / "hosts").write_text(_hosts(hostname, wishes), encoding="utf-8")
+    (run / "resolv.conf").write_bytes(_resolver(wishes))
     own = {f"/etc/{name}": str(run / name) for name in ("hosts", "hostname", "resolv.conf")}
     place = bundle.Place(str(run / "merged"), mapped.uids, mapped.gids, files=own)
     config = bundle.make(image.config.config, wishes, place)
-    config["hostname"] = hostname
+    config["hostname"] = "" if "uts" in wishes.share else hostname
     return config
 
 
-def _resolver() -> bytes:
+def _hosts(hostname: str, wishes: Wishes) -> str:
+    rows = [f"127.0.1.1\t{hostname}"]
+    rows += [f"{address}\t{name}" for name, _, address in (row.partition(":") for row in wishes.hosts)]
+    return LOCALHOST + "".join(f"{row}\n" for row in rows)
+
+
+def _resolver(wishes: Wishes) -> bytes:
+    """Return the host's resolv.conf, what was wished in the place of lines of its kind."""
     try:
-        return Path("/etc/resolv.conf").read_bytes()
+        lines = Path("/etc/resolv.conf").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return b""
+        lines = []
+    for word, values in (("nameserver", wishes.dns), ("search", wishes.dns_search)):
+        if values:
+            lines = [line for line in lines if line.split()[:1] != [word]]
+    lines += [f"nameserver {address}" for address in wishes.dns]
+    if wishes.dns_search and wishes.dns_search != (".",):
+        lines.append(f"search {' '.join(wishes.dns_search)}")
+    lines += [f"options {option}" for option in wishes.dns_options]
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _around(container: Container, image: Image, mapped: ids.Ids) -> Iterator[Record]:
+def _around(engine: Engine, container: Container, image: Image, mapped: ids.Ids) -> Iterator[Record]:
     """Yield what is the monitor's: where it keeps things, who maps ids, who mounts the root."""
     yield Record(Op.DIRECTORY, str(container.data), str(container.run))
     yield Record(Op.LOG, str(container.data / "log"))
@@ -116,6 +166,23 @@ def _around(container: Container, image: Image, mapped: ids.Ids) -> Iterator[Rec
         yield Record(Op.MAPPER, *mapped.mappers)
     for word in _driver(container, image, mapped):
         yield Record(Op.DRIVER, word)
+    if container.record.wishes.auto_remove or container.record.wishes.restart not in ("", "no"):
+        for word in _after(engine, container):
+            yield Record(Op.AFTER, word)
+
+
+def leave_after(engine: Engine, container: Container) -> None:
+    """Leave what comes after the end to a process of its own, as the monitor does."""
+    words = _after(engine, container)
+    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+    os.posix_spawn(words[0], words, os.environ, file_actions=null, setsid=True)
+
+
+def _after(engine: Engine, container: Container) -> list[str]:
+    """Return the command that sees to an ended container: `lamina container ended`."""
+    script = str(Path(lamina_runtime.__file__).parent / "start.py")
+    words = [sys.executable, "-I", "-S", script, "--root", str(engine.root)]
+    return [*words, "container", "ended", container.id]
 
 
 def _driver(container: Container, image: Image, mapped: ids.Ids) -> list[str]:
@@ -126,7 +193,8 @@ def _driver(container: Container, image: Image, mapped: ids.Ids) -> list[str]:
         words.append(f"devicedir={_escaped(image.devices[0].parent)}")
     if mapped.single:
         words += ["squash_to_uid=0", "squash_to_gid=0"]
-    return [sys.executable, "-I", "-S", script, "-o", ",".join(words), "--", str(container.run / "merged")]
+    flags = ["-f", "--ready-fd=3", "-o", ",".join(words)]
+    return [sys.executable, "-I", "-S", script, *flags, "--", str(container.run / "merged")]
 
 
 def _escaped(path: Path) -> str:

@@ -1,39 +1,40 @@
-"""`lamina inspect`, `lamina image inspect`."""
+"""`lamina image inspect`, and how anything is shown that is inspected."""
 
 from __future__ import annotations
 
 from lamina_runtime.cli import common, output
-from lamina_runtime.cli.flags import STRING, Command, Flag
+from lamina_runtime.cli.flags import Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lamina_runtime.cli.flags import Parsed
     from lamina_runtime.engine.context import Engine
 
 COMMAND = Command(
-    ("inspect", "image inspect"),
+    ("image inspect",),
     "[OPTIONS] IMAGE [IMAGE...]",
     "Display detailed information on one or more images",
-    flags=(
-        common.FORMAT_ONE,
-        Flag("type", 'Only inspect objects of the given type ("image")', kind=STRING),
-    ),
+    flags=(common.FORMAT_ONE,),
     arguments=(1, 1 << 30),
 )
 
 
 def run(parsed: Parsed, engine: Engine) -> int:
     """Print all that is known of images."""
+    return show(parsed, lambda word: _image(engine, word))
+
+
+def _image(engine: Engine, word: str) -> dict[str, object]:
     from lamina_runtime.engine import inspecting, naming
-    from lamina_runtime.errors import UsageError
 
-    if parsed.text("type") not in ("", "image"):
-        raise UsageError(f'"{parsed.text("type")}" is not a valid value for --type: "image" is')
+    return inspecting.describe(engine.store, naming.resolve(engine.store, word).image)
+
+
+def show(parsed: Parsed, describe: Callable[[str], dict[str, object]]) -> int:
+    """Print descriptions as JSON, or through a template."""
     form = parsed.text("format")
-
-    def describe(word: str) -> dict[str, object]:
-        return inspecting.describe(engine.store, naming.resolve(engine.store, word).image)
-
     if form and form != "json":
         from lamina_runtime.cli.template import Fields, Template
 
@@ -54,7 +55,7 @@ def run(parsed: Parsed, engine: Engine) -> int:
 
 def _fields(described: dict[str, object], struct: type[dict[str, object]]) -> dict[str, object]:
     """Mark what docker has as structs: a name that they lack is a mistake, not an empty answer."""
-    structs = ("Config", "RootFS", "GraphDriver", "Metadata")
+    structs = ("Config", "RootFS", "GraphDriver", "Metadata", "State", "HostConfig", "NetworkSettings")
     return struct(
         {name: struct(value) if name in structs and isinstance(value, dict) else value
          for name, value in described.items()}

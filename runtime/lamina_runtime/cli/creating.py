@@ -1,0 +1,71 @@
+"""Make a container as the flags of `run` and `create` say."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from lamina_runtime.cli import output
+from lamina_runtime.cli.wishing import wishes
+from lamina_runtime.engine import containers, naming
+from lamina_runtime.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from lamina_runtime.cli.flags import Parsed
+    from lamina_runtime.container.state import Container
+    from lamina_runtime.engine.context import Engine
+
+PULL = ("always", "missing", "never")
+
+
+def create(parsed: Parsed, engine: Engine) -> Container:
+    """Make the container; its image is pulled if it is not there."""
+    wished = wishes(parsed)
+    policy = parsed.text("pull")
+    if policy not in PULL:
+        raise UsageError(f"invalid pull option: {policy!r}: must be one of {', '.join(PULL)}")
+    cidfile = parsed.text("cidfile")
+    if cidfile and os.path.exists(cidfile):
+        raise UsageError(
+            f"container ID file found, make sure the other container isn't running or delete {cidfile}"
+        )
+    word = parsed.arguments[0]
+    if policy == "always" or (policy == "missing" and not _present(engine, word)):
+        _pull(parsed, engine, word)
+    if wished.network in ("", "default", "bridge") and "network" in wished.share:
+        import logging
+
+        logging.getLogger(__name__).info("the container shares the host's network")
+    made = containers.create(engine, word, wished, name=parsed.text("name"))
+    if cidfile:
+        with open(cidfile, "x", encoding="ascii") as file:
+            file.write(made.id)
+    return made
+
+
+def _present(engine: Engine, word: str) -> bool:
+    try:
+        naming.resolve(engine.store, word)
+    except NotFoundError:
+        return False
+    return True
+
+
+def _pull(parsed: Parsed, engine: Engine, word: str) -> None:
+    from lamina_runtime.cli import progress
+    from lamina_runtime.engine import transfers
+
+    reference, _ = transfers.wanted_reference(word, all_tags=False)
+    quiet = parsed.switch("quiet")
+    if not quiet:
+        output.note(f"Unable to find image '{reference.familiar}' locally")
+    with progress.make(quiet=quiet) as shown:
+        transfers.pull(
+            engine,
+            reference,
+            all_tags=False,
+            platform=parsed.text("platform"),
+            access=transfers.Access(),
+            progress=shown,
+            keep_blobs=True,
+        )

@@ -1,0 +1,53 @@
+"""`lamina inspect`: containers, then images."""
+
+from __future__ import annotations
+
+from lamina_runtime.cli import common
+from lamina_runtime.cli.flags import STRING, Command, Flag
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lamina_runtime.cli.flags import Parsed
+    from lamina_runtime.engine.context import Engine
+
+COMMAND = Command(
+    ("inspect",),
+    "[OPTIONS] NAME|ID [NAME|ID...]",
+    "Return low-level information on containers and images",
+    flags=(
+        common.FORMAT_ONE,
+        Flag("size", "Display total file sizes if the type is container", short="s"),
+        Flag("type", 'Only inspect objects of the given type ("container", "image")', kind=STRING),
+    ),
+    arguments=(1, 1 << 30),
+)
+KINDS = ("", "container", "image")
+
+
+def run(parsed: Parsed, engine: Engine) -> int:
+    """Print all that is known of what the words name."""
+    from lamina_runtime.cli.verbs import inspect
+    from lamina_runtime.engine import container_inspecting, containers, inspecting, naming
+    from lamina_runtime.errors import NotFoundError, UsageError
+
+    kind = parsed.text("type")
+    if kind not in KINDS:
+        raise UsageError(f'"{kind}" is not a valid value for --type: one of "container" and "image" is')
+    known = containers.containers(engine)
+    size = parsed.switch("size")
+
+    def describe(word: str) -> dict[str, object]:
+        if kind != "image":
+            try:
+                return container_inspecting.describe(engine, known.find(word), size=size)
+            except NotFoundError:
+                if kind:
+                    raise
+        try:
+            return inspecting.describe(engine.store, naming.resolve(engine.store, word).image)
+        except NotFoundError:
+            if kind:
+                raise
+            raise NotFoundError(f"no such object: {word}") from None
+
+    return inspect.show(parsed, describe)

@@ -1,0 +1,70 @@
+"""A container's streams as ours: what `run`, `start`, `attach` and `exec` share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from lamina_runtime.cli import output
+from lamina_runtime.container import attaching, processes
+from lamina_runtime.errors import LaminaError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lamina_runtime.container.state import Container
+
+LOST = 255  # where nobody can say how it ended
+
+
+class Watch(NamedTuple):
+    """How a container is to be watched."""
+
+    stdin: bool
+    terminal: bool
+    keys: bytes = attaching.DETACH
+    proxy: bool = True  # signals to us are the container's
+
+
+def check_terminal(*, stdin: bool, terminal: bool) -> None:
+    """Refuse a terminal that we do not have."""
+    if stdin and terminal and not os.isatty(0):
+        raise UsageError("the input device is not a TTY")
+
+
+@contextlib.contextmanager
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Yield a connection: our end, and the one for the monitor."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        yield ours, theirs
+
+
+def watch(client: socket.socket, wished: Watch, kill: Callable[[int], None] | None) -> int | None:
+    """Copy until the end; return the status, None if the user detached."""
+    output.flush()
+    sys.stderr.flush()
+    try:
+        ended = attaching.attach(
+            client,
+            stdin=wished.stdin,
+            terminal=wished.terminal and os.isatty(0),
+            kill=kill if wished.proxy else None,
+            keys=wished.keys,
+        )
+    except attaching.AttachError:
+        return LOST  # the monitor was killed, and the container with it
+    return ended.status
+
+
+def killer(container: Container) -> Callable[[int], None]:
+    """Return what hands signals on to a container."""
+
+    def kill(signum: int) -> None:
+        with contextlib.suppress(LaminaError):  # it has just ended
+            processes.send(container, signum)
+
+    return kill

@@ -1,0 +1,245 @@
+"""From run's flags to `Wishes`: every value checked for form, in docker's words where it has them."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from typing import TYPE_CHECKING
+
+from lamina_runtime.cli import human
+from lamina_runtime.cli.mount_flags import mounts
+from lamina_runtime.container import capabilities, processes
+from lamina_runtime.container.wishes import Limit, Wishes
+from lamina_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from lamina_runtime.cli.flags import Parsed
+
+UNLIMITED = (1 << 64) - 1
+LIMITS = frozenset(
+    "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending "
+    "stack".split()
+)
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+LONGEST_FILE = 1 << 20
+
+
+def wishes(parsed: Parsed) -> Wishes:
+    """Return what the flags and arguments of `run IMAGE [COMMAND...]` ask for."""
+    security = _security(parsed.several("security_opt"))
+    return Wishes(
+        command=tuple(parsed.arguments[1:]),
+        entrypoint=_entrypoint(parsed),
+        env=tuple(environment(parsed)),
+        user=parsed.text("user"),
+        working_dir=_absolute(parsed.text("workdir")),
+        hostname=_hostname(parsed.text("hostname")),
+        domainname=parsed.text("domainname"),
+        terminal=parsed.switch("tty"),
+        interactive=parsed.switch("interactive"),
+        read_only=parsed.switch("read_only"),
+        init=parsed.switch("init"),
+        privileged=parsed.switch("privileged"),
+        cap_add=tuple(capabilities.normal(name) for name in parsed.several("cap_add")),
+        cap_drop=tuple(capabilities.normal(name) for name in parsed.several("cap_drop")),
+        no_new_privileges="no-new-privileges" in security,
+        seccomp=security.get("seccomp", ""),
+        mounts=mounts(parsed),
+        devices=tuple(_device(text) for text in parsed.several("device")),
+        limits=tuple(_limit(text) for text in parsed.several("ulimit")),
+        sysctls=dict(_sysctl(text) for text in parsed.several("sysctl")),
+        labels=_labels(parsed),
+        oom_score=_oom_score(parsed),
+        shm_size=_size("shm-size", parsed.text("shm_size")) if parsed.text("shm_size") else 64 << 20,
+        share=_shared(parsed),
+        network=parsed.text("network"),
+        hosts=tuple(_host(text) for text in parsed.several("add_host")),
+        dns=tuple(_address("dns", text) for text in parsed.several("dns")),
+        dns_search=tuple(parsed.several("dns_search")),
+        dns_options=tuple(parsed.several("dns_option")),
+        stop_signal=_signal(parsed.text("stop_signal")),
+        stop_timeout=parsed.number("stop_timeout") if "stop_timeout" in parsed.given else None,
+        auto_remove=parsed.switch("rm"),
+        restart=_restart(parsed),
+    )
+
+
+def environment(parsed: Parsed) -> list[str]:
+    """Return NAME=value words of --env-file and --env; a name alone takes our own value."""
+    words: list[str] = []
+    for path in parsed.several("env_file"):
+        words += [line for line in lines(path, "env-file") if line]
+    found = []
+    for word in (*words, *parsed.several("env")):
+        name, equals, _ = word.partition("=")
+        if not name or "\0" in word:
+            raise UsageError(f"invalid environment variable: {word}")
+        if equals:
+            found.append(word)
+        elif name in os.environ:
+            found.append(f"{name}={os.environ[name]}")
+    return found
+
+
+def lines(path: str, flag: str) -> list[str]:
+    """Return the lines of a file of settings, without comments and empty ones."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(LONGEST_FILE + 1)
+    except (OSError, UnicodeDecodeError) as failure:
+        raise UsageError(f"--{flag}: {path}: {getattr(failure, 'strerror', None) or failure}") from None
+    if len(text) > LONGEST_FILE:
+        raise UsageError(f"--{flag}: {path} is too long")
+    rows = [line.lstrip() for line in text.splitlines()]
+    return [row for row in rows if row and not row.startswith("#")]
+
+
+def _entrypoint(parsed: Parsed) -> tuple[str, ...] | None:
+    if "entrypoint" not in parsed.given:
+        return None
+    return (parsed.text("entrypoint"),) if parsed.text("entrypoint") else ()
+
+
+def _absolute(path: str) -> str:
+    if path and not path.startswith("/"):
+        raise UsageError(f"the working directory '{path}' is invalid, it needs to be an absolute path")
+    return path
+
+
+def _hostname(name: str) -> str:
+    if name and (not _HOST.fullmatch(name) or len(name) > 63):
+        raise UsageError(f"invalid hostname format: {name}")
+    return name
+
+
+def _security(words: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for word in words:
+        name, _, value = word.replace(":", "=", 1).partition("=")
+        if name == "no-new-privileges":
+            if value not in ("", "true", "false"):
+                raise UsageError(f"invalid --security-opt: {word!r}")
+            if value != "false":
+                found[name] = "true"
+        elif name == "seccomp" and value:
+            found[name] = value if value in ("unconfined", "builtin") else os.path.abspath(value)
+        elif (name, value) not in (("apparmor", "unconfined"), ("label", "disable")):
+            raise UsageError(f"invalid --security-opt: {word!r}")
+    return found
+
+
+def _device(text: str) -> tuple[str, str]:
+    host, _, rest = text.partition(":")
+    inside, _, access = rest.partition(":")
+    if inside and not inside.startswith("/"):
+        inside, access = "", inside
+    if not host.startswith("/") or not set(access) <= set("rwm"):
+        raise UsageError(f"invalid device specification: {text}")
+    if access and not {"r", "w"} <= set(access):
+        raise UsageError(f"device {host}: access {access!r} cannot be enforced here, only rw and rwm can")
+    if not os.path.exists(host):
+        raise UsageError(f"error gathering device information: {host}: no such file")
+    return host, inside or host
+
+
+def _limit(text: str) -> Limit:
+    name, equals, values = text.partition("=")
+    soft, colon, hard = values.partition(":")
+    numbers = [UNLIMITED if part in ("-1", "unlimited") else int(part) if _digits(part) else -1
+               for part in (soft, hard if colon else soft)]  # fmt: skip
+    if name not in LIMITS:
+        raise UsageError(f"invalid ulimit type: {name}")
+    if not equals or -1 in numbers:
+        raise UsageError(f"invalid ulimit argument: {text}")
+    if numbers[0] > numbers[1]:
+        raise UsageError(f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")
+    return Limit(name, *numbers)
+
+
+def _digits(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _sysctl(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)+", name):
+        raise UsageError(f"sysctl '{text}' is not valid: NAME=value expected")
+    return name.replace("/", "."), value
+
+
+def _labels(parsed: Parsed) -> dict[str, str]:
+    words = [line for path in parsed.several("label_file") for line in lines(path, "label-file")]
+    pairs = (word.partition("=") for word in (*words, *parsed.several("label")))
+    return {name: value for name, _, value in pairs if name}
+
+
+def _oom_score(parsed: Parsed) -> int | None:
+    if "oom_score_adj" not in parsed.given:
+        return None
+    value = parsed.number("oom_score_adj")
+    if not -1000 <= value <= 1000:
+        raise UsageError(f"invalid value {value}, range for oom score adj is [-1000, 1000]")
+    return value
+
+
+def _size(flag: str, text: str) -> int:
+    """Read docker's sizes for memory: k, m and g are binary."""
+    try:
+        return human.parse_size(re.sub(r"(?i)^([0-9.]+)([kmgt])i?b?$", r"\1\2iB", text))
+    except ValueError:
+        raise UsageError(f'invalid argument "{text}" for "--{flag}" flag: invalid size: {text!r}') from None
+
+
+def _shared(parsed: Parsed) -> tuple[str, ...]:
+    shared = []
+    for kind in ("pid", "ipc", "uts"):
+        value = parsed.text(kind)
+        if value not in ("", "host", "private", *(("shareable", "none") if kind == "ipc" else ())):
+            raise UsageError(f"--{kind}: invalid {kind.upper()} mode: {value}")
+        if value == "host":
+            shared.append(kind)
+    network = parsed.text("network")
+    if network not in ("", "none", "host", "default", "bridge"):
+        raise UsageError(f"network {network} not found")
+    if network != "none":
+        shared.append("network")
+    return tuple(shared)
+
+
+def _host(text: str) -> str:
+    name, _, address = text.partition("=") if "=" in text else text.partition(":")
+    if not name or any(letter.isspace() for letter in name):
+        raise UsageError(f'bad format for add-host: "{text}"')
+    if address == "host-gateway":
+        return f"{name}:127.0.0.1"
+    return f"{name}:{_address('add-host', address.strip('[]'))}"
+
+
+def _address(flag: str, text: str) -> str:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, text)
+        except (OSError, ValueError):
+            continue
+        return text
+    raise UsageError(f'invalid argument "{text}" for "--{flag}" flag: {text} is not an ip address')
+
+
+def _signal(text: str) -> str:
+    if text:
+        processes.number(text)
+    return text
+
+
+def _restart(parsed: Parsed) -> str:
+    policy = parsed.text("restart")
+    kind, colon, limit = policy.partition(":")
+    if kind not in ("", "no", "always", "unless-stopped", "on-failure"):
+        raise UsageError(f"invalid restart policy: unknown policy '{kind}'; use one of "
+                         "'no', 'always', 'on-failure', or 'unless-stopped'")  # fmt: skip
+    if colon and (kind != "on-failure" or not _digits(limit)):
+        raise UsageError(f"invalid restart policy: {policy}")
+    if parsed.switch("rm") and kind not in ("", "no"):
+        raise UsageError("conflicting options: cannot specify both --restart and --rm")
+    return "" if kind == "no" else policy

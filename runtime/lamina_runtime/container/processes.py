@@ -1,0 +1,206 @@
+"""The processes of a running container, seen from outside: signals, ends, what they use.
+
+Theory.  A container's processes are those of its pid namespace and of namespaces below it; which
+they are says /proc, so no control group is needed.  A process is signalled through a descriptor of
+it (pidfd_open(2)) that is checked after it was opened: a number that was given to another process
+in between is never hit.
+
+Stopping all is stopping process 1 first, which then starts no more, and then the others until no
+new one shows up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from lamina_runtime.errors import LaminaError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamina_runtime.container.state import Container
+
+SETTLE = 2.0  # seconds for the monitor to write down an end that was seen
+ROUNDS = 50
+
+
+class NotRunningError(LaminaError):
+    """The container does not run."""
+
+    def __init__(self, container: Container) -> None:
+        super().__init__(f"container {container.record.name} is not running")
+
+
+def number(text: str) -> int:
+    """Read a signal as people write it: KILL, SIGKILL, 9, RTMIN+1."""
+    name = text.upper().removeprefix("SIG")
+    if name.isdecimal() and 0 < int(name) <= signal.SIGRTMAX:
+        return int(name)
+    base, sign, offset = name, "", ""
+    for mark in "+-":
+        if mark in name:
+            base, sign, offset = name.partition(mark)
+            break
+    if base in ("RTMIN", "RTMAX") and (not sign or offset.isdecimal()):
+        edge = int(signal.SIGRTMIN if base == "RTMIN" else signal.SIGRTMAX)
+        found = edge + int(f"{sign}{offset}" if sign else 0)
+        if signal.SIGRTMIN <= found <= signal.SIGRTMAX:
+            return found
+    elif (known := getattr(signal, f"SIG{name}", None)) is not None and isinstance(known, signal.Signals):
+        return int(known)
+    raise UsageError(f"invalid signal: {text}")
+
+
+@contextlib.contextmanager
+def first(container: Container) -> Iterator[int]:
+    """Yield a descriptor of process 1; NotRunningError where there is none."""
+    pid = container.status().pid
+    if not pid:
+        raise NotRunningError(container)
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise NotRunningError(container) from None
+    try:
+        if container.status().pid != pid:
+            raise NotRunningError(container)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def send(container: Container, signum: int) -> None:
+    """Signal process 1; NotRunningError where there is none."""
+    with first(container) as fd, contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(fd, signum)
+
+
+def ended(fd: int, seconds: float | None) -> bool:
+    """Wait for the end of the process of a descriptor; say whether it came in time."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else max(0, int(seconds * 1000))))
+
+
+def settled(container: Container, seconds: float = SETTLE) -> bool:
+    """Wait until the end of a container is written down."""
+    deadline = time.monotonic() + seconds
+    while container.status().kind in ("running", "starting"):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def members(pid: int) -> list[int]:
+    """Return the processes of the pid namespace of process 1 `pid`, and of those below it."""
+    space = _space(pid)
+    others = (int(name) for name in os.listdir("/proc") if name.isdecimal())
+    return [one for one in others if (space and _space(one) == space) or pid in _chain(one)]
+
+
+def _space(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    return ""
+
+
+def _chain(pid: int) -> list[int]:
+    """Return a process and those that it comes from, as far as its container can matter."""
+    chain = []
+    while pid > 1 and len(chain) < 256:
+        chain.append(pid)
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return []
+        pid = int(fields[1])
+    return chain
+
+
+class Usage(NamedTuple):
+    """What the processes of a container have used so far."""
+
+    processes: int
+    ticks: int  # of CPU time
+    memory: int  # bytes, shared pages in parts
+    read: int  # bytes
+    written: int
+    received: int
+    sent: int
+
+
+def usage(pid: int) -> Usage:
+    """Return what a container uses; parts that cannot be read count as nothing."""
+    found = [0] * 5
+    pids = members(pid)
+    for one in pids:
+        fields = _text(f"/proc/{one}/stat").rpartition(")")[2].split()
+        rollup = _pairs(f"/proc/{one}/smaps_rollup")
+        moved = _pairs(f"/proc/{one}/io")
+        found[0] += 1
+        found[1] += int(fields[11]) + int(fields[12]) if len(fields) > 12 else 0
+        found[2] += rollup.get("Pss", 0) * 1024
+        found[3] += moved.get("read_bytes", 0)
+        found[4] += moved.get("write_bytes", 0)
+    received = sent = 0
+    for line in _text(f"/proc/{pid}/net/dev").splitlines()[2:]:
+        name, _, rest = line.partition(":")
+        counts = rest.split()
+        if name.strip() != "lo" and len(counts) > 8:
+            received, sent = received + int(counts[0]), sent + int(counts[8])
+    return Usage(*found, received, sent)
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _pairs(path: str) -> dict[str, int]:
+    rows = (line.partition(":") for line in _text(path).splitlines())
+    return {
+        name: int(rest.split()[0]) for name, colon, rest in rows if colon and rest.split()[:1] and
+        rest.split()[0].isdecimal()
+    }  # fmt: skip
+
+
+def is_paused(pid: int) -> bool:
+    """Say whether process 1 stands still."""
+    return _text(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1] == ["T"]
+
+
+def freeze(pid: int) -> None:
+    """Stop all processes of a container; returns when all stand still."""
+    _signal_all(pid, signal.SIGSTOP, until="T")
+
+
+def thaw(pid: int) -> None:
+    """Let all go on, process 1 last."""
+    for one in sorted(members(pid), key=lambda member: member == pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, signal.SIGCONT)
+
+
+def _signal_all(pid: int, signum: int, *, until: str) -> None:
+    for _ in range(ROUNDS):
+        waiting = [
+            one for one in [pid, *members(pid)]
+            if _text(f"/proc/{one}/stat").rpartition(")")[2].split()[:1] not in ([until], ["Z"], [])
+        ]  # fmt: skip
+        if not waiting:
+            return
+        for one in waiting:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one, signum)
+        time.sleep(0.001)
+    raise LaminaError("the container's processes do not stand still", details=f"{len(waiting)} still run")

@@ -1,0 +1,173 @@
+"""`lamina inspect`: a container as docker describes it, as far as it has what docker's have."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lamina_runtime.container import bundle
+from lamina_runtime.engine import container_listing
+from lamina_runtime.errors import NotFoundError
+from lamina_runtime.oci.container import ContainerConfig
+
+if TYPE_CHECKING:
+    from lamina_runtime.container.state import Container
+    from lamina_runtime.container.wishes import Mount, Wishes
+    from lamina_runtime.engine.context import Engine
+
+NEVER = "0001-01-01T00:00:00Z"  # Go's zero time
+
+
+def describe(engine: Engine, container: Container, *, size: bool = False) -> dict[str, Any]:
+    """Return what is known of a container, in docker's names and order."""
+    record = container.record
+    one = container_listing.listed(container)
+    image = _image_config(engine, container)
+    described = {
+        "Id": record.id,
+        "Created": record.created,
+        "Path": record.command[0] if record.command else "",
+        "Args": list(record.command[1:]),
+        "State": _state(one),
+        "Image": str(record.image),
+        "ResolvConfPath": str(container.run / "resolv.conf"),
+        "HostnamePath": str(container.run / "hostname"),
+        "HostsPath": str(container.run / "hosts"),
+        "LogPath": str(container.data / "log"),
+        "Name": f"/{record.name}",
+        "RestartCount": container.restarts(),
+        "Driver": "lamina",
+        "Platform": "linux",
+        "HostConfig": _host(record.wishes, one.network),
+        "GraphDriver": {
+            "Data": {
+                "MergedDir": str(container.run / "merged"),
+                "UpperDir": str(container.data / "upper"),
+                "WorkDir": str(container.data / "work"),
+            },
+            "Name": "lamina",
+        },
+        "Mounts": [_mount(mount) for mount in record.wishes.mounts],
+        "Config": _config(container, image),
+        "NetworkSettings": _network(one),
+    }
+    if size:
+        described["SizeRw"] = one.size()
+    return described
+
+
+def _image_config(engine: Engine, container: Container) -> ContainerConfig:
+    try:
+        return engine.store.images.get(container.record.image).config.config
+    except NotFoundError:
+        return ContainerConfig()
+
+
+def _state(one: container_listing.Listed) -> dict[str, Any]:
+    status = one.status
+    return {
+        "Status": one.state,
+        "Running": one.state in ("running", "paused"),
+        "Paused": one.state == "paused",
+        "Restarting": False,
+        "OOMKilled": False,
+        "Dead": False,
+        "Pid": status.pid,
+        "ExitCode": status.code,
+        "Error": "",
+        "StartedAt": _moment(status.started),
+        "FinishedAt": _moment(status.finished),
+    }
+
+
+def _moment(seconds: float) -> str:
+    if not seconds:
+        return NEVER
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _host(wishes: Wishes, network: str) -> dict[str, Any]:
+    kind, _, limit = wishes.restart.partition(":")
+    security = ["no-new-privileges"] if wishes.no_new_privileges else []
+    if wishes.seccomp:
+        security.append(f"seccomp={wishes.seccomp}")
+    binds = [mount for mount in wishes.mounts if mount.kind != "tmpfs"]
+    return {
+        "Binds": [":".join(filter(None, (mount.source, mount.target, ",".join(mount.options))))
+                  for mount in binds] or None,
+        "NetworkMode": network,
+        "PortBindings": {},
+        "RestartPolicy": {"Name": kind or "no", "MaximumRetryCount": int(limit or 0)},
+        "AutoRemove": wishes.auto_remove,
+        "CapAdd": list(wishes.cap_add) or None,
+        "CapDrop": list(wishes.cap_drop) or None,
+        "Dns": list(wishes.dns),
+        "DnsOptions": list(wishes.dns_options),
+        "DnsSearch": list(wishes.dns_search),
+        "ExtraHosts": list(wishes.hosts) or None,
+        "IpcMode": "host" if "ipc" in wishes.share else "private",
+        "PidMode": "host" if "pid" in wishes.share else "",
+        "UTSMode": "host" if "uts" in wishes.share else "",
+        "Privileged": wishes.privileged,
+        "ReadonlyRootfs": wishes.read_only,
+        "SecurityOpt": security or None,
+        "ShmSize": wishes.shm_size,
+        "Sysctls": dict(wishes.sysctls),
+        "Tmpfs": {mount.target: ",".join(mount.options) for mount in wishes.mounts if mount.kind == "tmpfs"},
+        "Init": wishes.init,
+        "Devices": [{"PathOnHost": host, "PathInContainer": inside, "CgroupPermissions": "rwm"}
+                    for host, inside in wishes.devices],
+        "Ulimits": [{"Name": one.name, "Soft": one.soft, "Hard": one.hard} for one in wishes.limits],
+        "MaskedPaths": None if wishes.privileged else list(bundle.MASKED),
+        "ReadonlyPaths": None if wishes.privileged else list(bundle.READONLY),
+    }  # fmt: skip
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    return {
+        "Type": mount.kind,
+        "Source": mount.source,
+        "Destination": mount.target,
+        "Mode": ",".join(mount.options),
+        "RW": "ro" not in mount.options,
+        "Propagation": next(
+            (word for word in mount.options if word.endswith(("shared", "slave"))), "rprivate"
+        ),
+    }
+
+
+def _config(container: Container, image: ContainerConfig) -> dict[str, Any]:
+    record = container.record
+    wishes = record.wishes
+    entrypoint = image.entrypoint if wishes.entrypoint is None else wishes.entrypoint
+    command = wishes.command or (image.cmd if wishes.entrypoint is None else None)
+    described = {
+        "Hostname": wishes.hostname or record.id[:12],
+        "Domainname": wishes.domainname,
+        "User": wishes.user or image.user,
+        "Tty": wishes.terminal,
+        "OpenStdin": wishes.interactive,
+        "Env": bundle.environment(image, wishes),
+        "Cmd": None if command is None else list(command),
+        "Image": record.image_name,
+        "Volumes": {path: {} for path in image.volumes} or None,
+        "WorkingDir": wishes.working_dir or image.working_dir,
+        "Entrypoint": None if entrypoint is None else list(entrypoint),
+        "Labels": {**image.labels, **wishes.labels},
+        "StopSignal": wishes.stop_signal or image.stop_signal or "SIGTERM",
+        "ExposedPorts": {port: {} for port in image.exposed_ports},
+    }
+    if wishes.stop_timeout is not None:
+        described["StopTimeout"] = wishes.stop_timeout
+    return described
+
+
+def _network(one: container_listing.Listed) -> dict[str, Any]:
+    return {
+        "SandboxKey": f"/proc/{one.status.pid}/ns/net" if one.status.pid else "",
+        "Ports": {},
+        "IPAddress": "",
+        "Gateway": "",
+        "MacAddress": "",
+        "Networks": {one.network: {"IPAddress": "", "Gateway": "", "MacAddress": ""}},
+    }

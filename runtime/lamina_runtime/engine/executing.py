@@ -1,0 +1,76 @@
+"""Run another program in a container that runs: `exec`.
+
+Theory.  The program joins the namespaces of process 1 and gets what the container's own got, from
+the bundle that was written at its start: limits, capabilities, environment, filter.  The launcher
+watches over it as over a container, but keeps no state: it ends with who waits for it, or alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lamina_runtime.container import capabilities, launch, plan, processes
+from lamina_runtime.container.bundle import USER
+from lamina_runtime.container.records import Op, Record
+from lamina_runtime.oci import json
+
+if TYPE_CHECKING:
+    import socket
+
+    from lamina_runtime.container.state import Container
+
+
+class Exec(NamedTuple):
+    """What is to be run, and how it differs from the container's own program."""
+
+    command: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    user: str = ""
+    working_dir: str = ""
+    terminal: bool = False
+    interactive: bool = False
+    privileged: bool = False
+
+
+def start(
+    container: Container, wished: Exec, *, size: tuple[int, int] = (0, 0), client: socket.socket | None
+) -> launch.Started:
+    """Start a program; LaunchError where it cannot be run, NotRunningError where nothing runs."""
+    status = container.status()
+    if not status.pid:
+        raise processes.NotRunningError(container)
+    if processes.is_paused(status.pid):
+        raise launch.LaunchError(125, f"container {container.record.name} is paused, unpause it first")
+    raw = (container.data / "config.json").read_bytes()
+    config = json.load(raw, "config.json")
+    rows = [plan.joined(status.pid, _kinds(config))]
+    process = _process(config["process"], wished, size)
+    user = wished.user or config.get("annotations", {}).get(USER, "")
+    rows += plan.process(process, user)
+    if wished.interactive:
+        rows.append(Record(Op.STDIN))
+    return launch.start(
+        rows, client=client.fileno() if client else None, errors=container.run / "exec-errors"
+    )
+
+
+def _kinds(config: dict[str, Any]) -> list[str]:
+    return [row["type"] for row in config.get("linux", {}).get("namespaces", ())]
+
+
+def _process(own: dict[str, Any], wished: Exec, size: tuple[int, int]) -> dict[str, Any]:
+    words = {word.partition("=")[0]: word for word in own.get("env", ())}
+    if wished.terminal:
+        words.setdefault("TERM", "TERM=xterm")
+    words |= {word.partition("=")[0]: word for word in wished.env}
+    process = own | {
+        "args": list(wished.command),
+        "env": list(words.values()),
+        "cwd": wished.working_dir or own.get("cwd", "/"),
+        "terminal": wished.terminal,
+        "consoleSize": {"height": size[0], "width": size[1]},
+    }
+    if wished.privileged:
+        every = [f"CAP_{name}" for name in sorted(capabilities.chosen(add=(), drop=(), privileged=True))]
+        process["capabilities"] = dict.fromkeys(("bounding", "permitted", "effective"), every)
+    return process
