@@ -112,7 +112,7 @@ def _space(pid: int) -> str:
 
 def _chain(pid: int) -> list[int]:
     """Return a process and those that it comes from, as far as its container can matter."""
-    chain = []
+    chain: list[int] = []
     while pid > 1 and len(chain) < 256:
         chain.append(pid)
         try:
@@ -138,24 +138,23 @@ class Usage(NamedTuple):
 
 def usage(pid: int) -> Usage:
     """Return what a container uses; parts that cannot be read count as nothing."""
-    found = [0] * 5
-    pids = members(pid)
-    for one in pids:
+    count = ticks = memory = read = written = 0
+    for one in members(pid):
         fields = _text(f"/proc/{one}/stat").rpartition(")")[2].split()
         rollup = _pairs(f"/proc/{one}/smaps_rollup")
         moved = _pairs(f"/proc/{one}/io")
-        found[0] += 1
-        found[1] += int(fields[11]) + int(fields[12]) if len(fields) > 12 else 0
-        found[2] += rollup.get("Pss", 0) * 1024
-        found[3] += moved.get("read_bytes", 0)
-        found[4] += moved.get("write_bytes", 0)
+        count += 1
+        ticks += int(fields[11]) + int(fields[12]) if len(fields) > 12 else 0
+        memory += rollup.get("Pss", 0) * 1024
+        read += moved.get("read_bytes", 0)
+        written += moved.get("write_bytes", 0)
     received = sent = 0
     for line in _text(f"/proc/{pid}/net/dev").splitlines()[2:]:
         name, _, rest = line.partition(":")
         counts = rest.split()
         if name.strip() != "lo" and len(counts) > 8:
             received, sent = received + int(counts[0]), sent + int(counts[8])
-    return Usage(*found, received, sent)
+    return Usage(count, ticks, memory, read, written, received, sent)
 
 
 def _text(path: str) -> str:

@@ -7,7 +7,6 @@ terminal.
 
 import json
 from dataclasses import dataclass
-from typing import ClassVar
 
 from lamina_runtime.errors import LaminaError, NetworkError
 
@@ -37,7 +36,7 @@ class RegistryError(NetworkError):
 class MissingError(RegistryError):
     """The registry does not have it."""
 
-    exit_code: ClassVar[int] = 3
+    exit_code: int = 3
 
 
 class UnauthorizedError(RegistryError):
