@@ -4,15 +4,21 @@ Theory.  A session without systemd (ssh, slurm, cron) has no XDG_RUNTIME_DIR; th
 below TMPDIR that belongs to us alone takes its place.  Nothing here creates anything.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NAME = "lamina"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Directories:
     """One user's places."""
 

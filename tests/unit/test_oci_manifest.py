@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from lamina_runtime.oci.json import dump, load
 from lamina_runtime.oci.manifest import Index, Manifest, build_index, build_manifest, choose, parse, resolve
 from lamina_runtime.oci.media import Kind
 from lamina_runtime.oci.platform import Platform, host
+from lamina_runtime.value import replace
 
 DIGEST = str(Digest.of(b"x"))
 BLOB = {"mediaType": media.OCI_LAYER_GZIP, "digest": DIGEST, "size": 1}
@@ -152,7 +152,7 @@ def test_built_manifests_are_the_same_every_time() -> None:
     assert one.layers == (layer,)
     assert list(load(one.raw, "x")) == ["schemaVersion", "mediaType", "config", "layers", "annotations"]
     both = build_index(
-        [one.descriptor, dataclasses.replace(two.descriptor, platform=Platform("linux", "amd64"))]
+        [one.descriptor, replace(two.descriptor, platform=Platform("linux", "amd64"))]
     )
     assert isinstance(parse(both.raw, media.OCI_INDEX), Index)
 
@@ -345,7 +345,7 @@ def test_a_configuration_reads_every_field() -> None:
 def test_an_edit_keeps_what_it_is_not_about() -> None:
     got = ImageConfig.parse(dump(FULL))
     changed = got.edit(
-        config=dataclasses.replace(got.config, cmd=("bash",), labels={}), fields={"author": None}
+        config=replace(got.config, cmd=("bash",), labels={}), fields={"author": None}
     )
     value = load(changed.raw, "x")
     expected = {**FULL, "config": {**FULL["config"], "Cmd": ["bash"]}}
@@ -419,7 +419,7 @@ def test_any_edit_is_read_back_and_keeps_unknown_fields(
 ) -> None:
     unknown = {f"x-{key}": value % 2**62 for key, value in unknown.items()}
     start = ImageConfig.parse(dump({**FULL, **unknown}))
-    wanted = dataclasses.replace(
+    wanted = replace(
         start.config, env=tuple(env), cmd=None if cmd is None else tuple(cmd), labels=labels
     )
     got = start.edit(config=wanted)

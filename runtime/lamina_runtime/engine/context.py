@@ -33,10 +33,10 @@ class Engine:
     @property
     def directories(self) -> Directories:
         """The user's places; --root or LAMINA_ROOT replaces the one for data."""
-        from dataclasses import replace
         from pathlib import Path
 
         from lamina_runtime.path import directories
+        from lamina_runtime.value import replace
 
         usual = directories(os.environ, uid=os.geteuid())
         return replace(usual, data=Path(self._named).absolute()) if self._named else usual

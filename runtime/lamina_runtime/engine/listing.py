@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from lamina_runtime.engine import moments
+from lamina_runtime.value import value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from lamina_runtime.store.references import Named
 
 
-class Listed(NamedTuple):
+@value
+class Listed:
     """An image with its names, sorted, and when it was made."""
 
     image: Image
@@ -24,7 +25,8 @@ class Listed(NamedTuple):
     created: float | None
 
 
-class Row(NamedTuple):
+@value
+class Row:
     """One line of the listing: an image under one name, or under none."""
 
     image: Image

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from lamina_runtime.value import value
 
 
-class Entry(NamedTuple):
+@value
+class Entry:
     """One mount that this process sees."""
 
     place: str

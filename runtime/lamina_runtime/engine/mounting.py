@@ -19,11 +19,12 @@ import select
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from lamina_runtime.engine import mountinfo, mounts, naming, uppers
 from lamina_runtime.errors import LaminaError, NotFoundError, UsageError
+from lamina_runtime.value import replace, value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -39,7 +40,8 @@ LARGEST_LOG = 4096
 FULLEST_PAGE = 4000
 
 
-class Wish(NamedTuple):
+@value
+class Wish:
     """How an image is to be mounted."""
 
     writable: bool = False
@@ -75,11 +77,11 @@ def mount(engine: Engine, word: str, place: str, wish: Wish) -> Mount:
         if wish.kernel:
             record = _mount_kernel(top, image, record, undo)
         if wish.kernel and not wish.writable:
-            record = record._replace(lease=lease.keep())
+            record = replace(record, lease=lease.keep())
         else:
             server, reader = _start(top, record, _options(image, record, wish))
             undo.callback(_end, server)
-            record = record._replace(pid=server, started=mounts.start_time(server) or 0, lease=lease.name)
+            record = replace(record, pid=server, started=mounts.start_time(server) or 0, lease=lease.name)
             mounts.write(top, record)
             lease.hand_over(server)
             _await(top, record, reader)
@@ -117,7 +119,7 @@ def _with_upper(engine: Engine, record: Mount, name: str, undo: contextlib.ExitS
             raise BusyError(f"upper {name} is in use at {other.place}")
     if not name:
         undo.callback(uppers.remove, directory)
-    return record._replace(upper=str(directory), fresh=not name)
+    return replace(record, upper=str(directory), fresh=not name)
 
 
 def _options(image: Image, record: Mount, wish: Wish) -> str:
@@ -242,8 +244,8 @@ def _mount_kernel(top: Path, image: Image, record: Mount, undo: contextlib.ExitS
             _command("losetup", "--detach", *loops)  # those in use go when they are not any more
     undo.callback(_detach, place, lazy=True)
     if record.upper:
-        return record._replace(lower=place)
-    return record._replace(driver=mounts.KERNEL, source=str(image.metadata))
+        return replace(record, lower=place)
+    return replace(record, driver=mounts.KERNEL, source=str(image.metadata))
 
 
 def _command(*argv: str) -> str:

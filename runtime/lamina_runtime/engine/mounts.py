@@ -16,11 +16,12 @@ import fcntl
 import hashlib
 import json
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from lamina_runtime.engine import mountinfo
 from lamina_runtime.errors import LaminaError
+from lamina_runtime.value import fields, value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -33,7 +34,8 @@ LARGEST_RECORD = 1 << 16
 FUSE_KIND = "fuse.lamina-unionfs"
 
 
-class Mount(NamedTuple):
+@value
+class Mount:
     """One mounted image."""
 
     place: str
@@ -97,7 +99,7 @@ def write(top: Path, mount: Mount) -> None:
     path = top / f"{key(mount.place)}.json"
     temporary = path.with_suffix(".new")
     temporary.write_text(
-        json.dumps({"version": VERSION, **mount._asdict()}), encoding="utf-8", errors="surrogateescape"
+        json.dumps({"version": VERSION, **fields(mount)}), encoding="utf-8", errors="surrogateescape"
     )
     temporary.rename(path)
 
@@ -135,7 +137,7 @@ def _read(path: Path) -> Mount | None:
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
     kinds = {"fresh": bool, "pid": int, "started": int}
-    sound = all(isinstance(value, kinds.get(name, str)) for name, value in mount._asdict().items())
+    sound = all(isinstance(value, kinds.get(name, str)) for name, value in fields(mount).items())
     return mount if sound else None
 
 

@@ -6,13 +6,16 @@ the beginning of one.  A beginning that fits several images is refused, never gu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import collections
 
 from lamina_runtime.errors import LaminaError, NotFoundError
 from lamina_runtime.oci.errors import OciError
 from lamina_runtime.oci.reference import Reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NamedTuple
+
     from lamina_runtime.oci.digest import Digest
     from lamina_runtime.store import Store
     from lamina_runtime.store.images import Image
@@ -22,11 +25,16 @@ SHA256 = "sha256:"
 MOST_SHOWN = 10
 
 
-class Resolved(NamedTuple):
-    """An image, and the reference by which it was named; None if it was by id."""
+if TYPE_CHECKING:
 
-    image: Image
-    reference: Reference | None
+    class Resolved(NamedTuple):
+        """An image, and the reference by which it was named; None if it was by id."""
+
+        image: Image
+        reference: Reference | None
+
+else:
+    Resolved = collections.namedtuple("Resolved", "image reference")  # typing is slow to import
 
 
 def resolve(store: Store, word: str) -> Resolved:

@@ -17,7 +17,7 @@ from lamina_runtime.layer import decompress
 from lamina_runtime.layer.output import Output
 from lamina_runtime.layer.stages import Failure, Stage
 from lamina_runtime.layer.sums import Summer
-from lamina_runtime.oci.digest import Digest, Hasher, hasher
+from lamina_runtime.oci.digest import Digest, hasher
 
 GATHER = 256 << 10  # small pieces are joined up to this before a thread is bothered with them
 SYNC_EVERY = 64 << 20  # bytes after which the disk is told to begin
@@ -130,7 +130,7 @@ class Lane:
     ) -> None:
         self.compression, self.sink = compression, sink
         self._algorithms, self._failure = algorithms, failure
-        self._diff: Hasher = hasher(algorithms[1])
+        self._diff = hasher(algorithms[1])
         diff = Stage("diff", self._diff.update, failure)
         tar = Stage("tar", sink.write, failure, last=sink.finish)
         self.blob: BlobSink | None = None

@@ -1,11 +1,13 @@
 """How much a layer may be."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from lamina_runtime.value import value
 
 GIB = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Limits:
     """What is refused.  A layer of zeros compresses a thousandfold with gzip, and without bound with zstd."""
 

@@ -1,16 +1,19 @@
 """Descriptors: what another document says of some content."""
 
-import base64
-import binascii
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from __future__ import annotations
+
 from types import MappingProxyType
-from typing import Any
 
 from lamina_runtime.oci import json
 from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.errors import MismatchError, OciError
 from lamina_runtime.oci.platform import Platform
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 MAX_MEDIA_TYPE = 255  # RFC 6838: two names of 127 characters
@@ -21,21 +24,24 @@ def nothing() -> Mapping[str, str]:
     return NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Descriptor:
     """Media type, digest and size of some content, and what else is known of it."""
 
     media_type: str
     digest: Digest
     size: int
-    annotations: Mapping[str, str] = field(default_factory=nothing, hash=False)
+    annotations: Mapping[str, str] = NOTHING
     platform: Platform | None = None
     urls: tuple[str, ...] = ()
     data: bytes | None = None  # the content itself, verified, where it was embedded
     artifact_type: str = ""
 
+    def __hash__(self) -> int:
+        return hash((self.media_type, self.digest, self.size))
+
     @classmethod
-    def from_json(cls, value: object, what: str = "descriptor") -> "Descriptor":
+    def from_json(cls, value: object, what: str = "descriptor") -> Descriptor:
         """Read a parsed object; embedded content must match."""
         found = value if isinstance(value, json.Object) else json.Object(value, what)
         platform = found.inner("platform")
@@ -66,6 +72,8 @@ class Descriptor:
         if self.annotations:
             found["annotations"] = dict(sorted(self.annotations.items()))
         if self.data is not None:
+            import base64
+
             found["data"] = base64.b64encode(self.data).decode()
         if self.platform:
             found["platform"] = self.platform.to_json()
@@ -87,9 +95,11 @@ def _embedded(found: json.Object, digest: Digest, size: int) -> bytes | None:
     text = found.text("data")
     if not text:
         return None
+    import base64
+
     try:
         data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise OciError(f"{found.what}: data is not base64") from None
     if len(data) != size or Digest.of(data, digest.algorithm) != digest:
         raise MismatchError(f"{found.what}: data", expected=digest, actual=f"{len(data)} other bytes")

@@ -4,32 +4,34 @@ sha256 and sha512 are the two algorithms that the specification asks everyone to
 refused, since what cannot be verified must not be stored under its name.
 """
 
-import hashlib
-import re
-from dataclasses import dataclass
-from typing import Protocol
+from __future__ import annotations
 
 from lamina_runtime.oci.errors import OciError
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Hasher(Protocol):
+        """What we use of hashlib's objects."""
+
+        def update(self, data: bytes | bytearray | memoryview, /) -> None:
+            """Take more content."""
+
+        def hexdigest(self) -> str:
+            """Return the digest of what was taken."""
+
+        def copy(self) -> Hasher:
+            """Return a twin that goes its own way."""
+
 
 HEX_LENGTH = {"sha256": 64, "sha512": 128}
-_FORM = re.compile(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):([a-zA-Z0-9=_-]+)")
-_LOWER_HEX = re.compile(r"[0-9a-f]*")
+_HEX = "0123456789abcdef"
+_ALGORITHM = "abcdefghijklmnopqrstuvwxyz0123456789+._-"
 
 
-class Hasher(Protocol):
-    """What we use of hashlib's objects."""
-
-    def update(self, data: bytes | bytearray | memoryview, /) -> None:
-        """Take more content."""
-
-    def hexdigest(self) -> str:
-        """Return the digest of what was taken."""
-
-    def copy(self) -> "Hasher":
-        """Return a twin that goes its own way."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
+@value
 class Digest:
     """The name of some content."""
 
@@ -37,26 +39,27 @@ class Digest:
     hex: str
 
     @classmethod
-    def parse(cls, text: str) -> "Digest":
+    def parse(cls, text: str) -> Digest:
         """Read `algorithm:hex`."""
-        match = _FORM.fullmatch(text)
-        if match is None:
+        algorithm, _, encoded = text.partition(":")
+        if not algorithm or not encoded or algorithm.strip(_ALGORITHM):
             raise OciError(f"{text[:200]!r} is not a digest")
-        algorithm, encoded = match.groups()
         length = HEX_LENGTH.get(algorithm)
         if length is None:
             raise OciError(
                 f"digest algorithm {algorithm[:80]!r} is not supported", hint="sha256 and sha512 are"
             )
-        if len(encoded) != length or not _LOWER_HEX.fullmatch(encoded):
+        if len(encoded) != length or encoded.strip(_HEX):
             raise OciError(
                 f"{text[:200]!r} is not a digest: {length} lower-case hexadecimal digits are wanted"
             )
         return cls(algorithm, encoded)
 
     @classmethod
-    def of(cls, data: bytes | bytearray | memoryview, algorithm: str = "sha256") -> "Digest":
+    def of(cls, data: bytes | bytearray | memoryview, algorithm: str = "sha256") -> Digest:
         """Hash some content."""
+        import hashlib
+
         return cls(algorithm, hashlib.new(algorithm, data).hexdigest())
 
     def __str__(self) -> str:
@@ -74,6 +77,8 @@ class Digest:
 
 def hasher(algorithm: str) -> Hasher:
     """Return a fresh hash object."""
+    import hashlib
+
     return hashlib.new(algorithm)
 
 

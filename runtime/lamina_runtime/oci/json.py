@@ -8,12 +8,17 @@ before the parser sees the text, and the hooks refuse the rest.
 `Object` reads fields by type.  As in Go, from which these formats come, null means absent.
 """
 
+from __future__ import annotations
+
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 from lamina_runtime.oci.errors import OciError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
 MAX_SIZE = 4 << 20  # registries must take manifests of 4 MiB; larger ones travel nowhere
 MAX_DEPTH = 32  # an image configuration nests 5 deep
@@ -48,7 +53,7 @@ def load(raw: bytes, what: str, *, limit: int = MAX_SIZE) -> Any:
         raise OciError(f"{what}: {exc}") from None
 
 
-def load_object(raw: bytes, what: str, *, limit: int = MAX_SIZE) -> "Object":
+def load_object(raw: bytes, what: str, *, limit: int = MAX_SIZE) -> Object:
     """Parse a document that must be an object."""
     return Object(load(raw, what, limit=limit), what)
 
@@ -168,12 +173,12 @@ class Object:
         found = Object(value, f"{self.what}: {key}")
         return tuple(sorted(_checked(name, found.what) for name in found.fields))
 
-    def inner(self, key: str) -> "Object | None":
+    def inner(self, key: str) -> Object | None:
         """Return an inner object, None if it is absent."""
         value = self._fields.get(key)
         return None if value is None else Object(value, f"{self.what}: {key}")
 
-    def objects(self, key: str, *, limit: int) -> Iterator["Object"]:
+    def objects(self, key: str, *, limit: int) -> Iterator[Object]:
         """Yield the objects of a list, nothing if it is absent."""
         values = self._list(key)
         if len(values) > limit:

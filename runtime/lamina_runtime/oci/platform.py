@@ -6,12 +6,17 @@ everyone has it).  Of those that run here the highest level is best; among equal
 index wins, as the specification says.
 """
 
+from __future__ import annotations
+
 import re
-from dataclasses import dataclass
-from typing import Any
 
 from lamina_runtime.oci import json
 from lamina_runtime.oci.errors import OciError
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 ATTESTATION = "vnd.docker.reference.type"
 
@@ -39,7 +44,7 @@ _LEVEL = re.compile(r"([a-z]*)([0-9]{1,3})(?:\.([0-9]{1,3}))?([a-z0-9]*)")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Platform:
     """An operating system on an architecture."""
 
@@ -50,7 +55,7 @@ class Platform:
     os_features: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> "Platform":
+    def parse(cls, text: str) -> Platform:
         """Read `os/architecture[/variant]` or a lone architecture, under any of their usual names."""
         words = text.split("/")
         if not all(_WORD.fullmatch(word) for word in words) or len(words) > 3:
@@ -60,7 +65,7 @@ class Platform:
         return cls(os.lower(), architecture, words[2].lower() if len(words) == 3 else variant)
 
     @classmethod
-    def from_json(cls, value: object) -> "Platform":
+    def from_json(cls, value: object) -> Platform:
         """Read the platform of a descriptor."""
         found = value if isinstance(value, json.Object) else json.Object(value, "platform")
         return cls(
@@ -90,7 +95,7 @@ class Platform:
         """Whether this marks something that is no image, such as an attestation."""
         return self.os == "unknown" or self.architecture == "unknown"
 
-    def rank(self, offered: "Platform") -> tuple[int, ...] | None:
+    def rank(self, offered: Platform) -> tuple[int, ...] | None:
         """Say how good `offered` is where this platform is wanted; higher is better, None is no use."""
         if (offered.os, offered.architecture) != (self.os, self.architecture):
             return None

@@ -5,11 +5,13 @@ comes before the first slash is a registry if it has a dot, a colon or a capital
 `localhost`; otherwise the name is one of docker.io, and without a slash one of its `library/`.
 """
 
+from __future__ import annotations
+
 import re
-from dataclasses import dataclass, replace
 
 from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.errors import OciError
+from lamina_runtime.value import replace, value
 
 DOCKER = "docker.io"
 OLD_DOCKER = "index.docker.io"
@@ -26,7 +28,7 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@value
 class Reference:
     """The full name of an image.  Without a tag it has a digest."""
 
@@ -36,7 +38,7 @@ class Reference:
     digest: Digest | None = None
 
     @classmethod
-    def parse(cls, text: str) -> "Reference":
+    def parse(cls, text: str) -> Reference:
         """Read a name as docker reads it; without tag and digest the tag is `latest`."""
         if len(text) > MAX_TEXT:
             raise OciError(f"a reference of {len(text)} characters is too long")
@@ -82,12 +84,12 @@ class Reference:
     def _suffix(self) -> str:
         return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
-    def with_tag(self, tag: str) -> "Reference":
+    def with_tag(self, tag: str) -> Reference:
         """Return the same name with this tag and no digest."""
         _check(_TAG, tag, tag, "tag")
         return replace(self, tag=tag, digest=None)
 
-    def with_digest(self, digest: Digest) -> "Reference":
+    def with_digest(self, digest: Digest) -> Reference:
         """Return the same name with this digest and no tag."""
         return replace(self, tag=None, digest=digest)
 

@@ -1,15 +1,21 @@
 """The tar of a layer some of whose data lies in other layers, as the bytes that it was."""
 
+from __future__ import annotations
+
 import io
 import os
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
-from typing import BinaryIO
 
 from lamina_runtime.store import moves
-from lamina_runtime.store.moves import Move
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from lamina_runtime.store.moves import Move
 
 
 class _Assembled(io.RawIOBase):

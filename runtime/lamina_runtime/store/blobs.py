@@ -3,19 +3,25 @@
 A layer that came uncompressed is not here but among the layers' tars; it is found all the same.
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
 import os
-from collections.abc import Callable, Iterator
-from typing import BinaryIO, NoReturn
 
-from lamina_runtime.oci.descriptor import Descriptor
 from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.errors import MismatchError
 from lamina_runtime.store import files
 from lamina_runtime.store.errors import MissingError, StoreError
-from lamina_runtime.store.ground import Ground
 from lamina_runtime.store.partial import Partial, open_partial
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO, NoReturn
+
+    from lamina_runtime.oci.descriptor import Descriptor
+    from lamina_runtime.store.ground import Ground
 
 READ_LIMIT = 4 << 20
 
@@ -76,7 +82,7 @@ class BlobStore:
         return digest
 
     @contextlib.contextmanager
-    def writer(self, descriptor: Descriptor) -> Iterator["BlobWriter"]:
+    def writer(self, descriptor: Descriptor) -> Iterator[BlobWriter]:
         """Receive a blob in pieces; what arrived stays for the next try if it is not committed."""
         with self._ground.together():
             partial = open_partial(self._place.temporary, descriptor.digest, limit=descriptor.size)

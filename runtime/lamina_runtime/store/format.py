@@ -5,15 +5,20 @@ three lists: compatible (who does not know it may read and write), read-only-com
 incompatible (may do neither).  Unknown versions and features are refused by their name.
 """
 
+from __future__ import annotations
+
 import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from lamina_runtime.oci import json
 from lamina_runtime.store import files
 from lamina_runtime.store.errors import StoreError
 from lamina_runtime.store.place import FOLDERS, Place
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
 
 VERSION = 1
 MOVED_DATA = "moved-data"  # parts of layers lie in other layers (dedup)
@@ -21,7 +26,7 @@ KNOWN = frozenset({MOVED_DATA})
 _LIMIT = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Format:
     """The lists of features."""
 

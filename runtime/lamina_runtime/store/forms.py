@@ -1,8 +1,6 @@
 """What is known of a layer besides its tar: its record, and the blobs that are its forms."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+from __future__ import annotations
 
 from lamina_runtime.oci import json, media
 from lamina_runtime.oci.descriptor import Descriptor
@@ -10,14 +8,21 @@ from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.digest import hasher as new_hasher
 from lamina_runtime.store import files
 from lamina_runtime.store.errors import MissingError
-from lamina_runtime.store.ground import Ground
 from lamina_runtime.store.partial import open_partial
-from lamina_runtime.store.place import Place
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any, BinaryIO
+
+    from lamina_runtime.store.ground import Ground
+    from lamina_runtime.store.place import Place
 
 RECORD, INDEX, SUMS, FORMS = "layer.json", "index", "sums", "forms"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Form:
     """A blob that a layer is known as; `recipe` says how we made it, empty if it came so."""
 
@@ -35,7 +40,7 @@ class Form:
         return f"{self.descriptor.digest.algorithm}-{self.descriptor.digest.hex}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LayerInfo:
     """What is known of a layer; `size` is that of its tar, `file_size` the sum of its files'."""
 

@@ -5,32 +5,35 @@ and it can be made again at any time.  It is complete in itself: its device tabl
 that its files point into, in order, by their tags.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
 from lamina_runtime.oci import json
 from lamina_runtime.oci.descriptor import Descriptor
 from lamina_runtime.oci.digest import HEX_LENGTH, Digest
 from lamina_runtime.oci.errors import MismatchError, OciError
-from lamina_runtime.store import devices, files
-from lamina_runtime.store.blobs import BlobStore
+from lamina_runtime.store import files
 from lamina_runtime.store.errors import MissingError
-from lamina_runtime.store.ground import Ground
-from lamina_runtime.store.layers import LayerStore
-from lamina_runtime.store.lease import Lease
 from lamina_runtime.store.place import Place, stack_name
 from lamina_runtime.store.references import read_reference
+from lamina_runtime.value import value
 
 MAX_MANIFESTS = 1000  # of one image
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import builtins
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
 
     from lamina_runtime.oci.config import ImageConfig
     from lamina_runtime.oci.manifest import Manifest
+    from lamina_runtime.store.blobs import BlobStore
+    from lamina_runtime.store.ground import Ground
+    from lamina_runtime.store.layers import LayerStore
+    from lamina_runtime.store.lease import Lease
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Record:
     """What the store notes of an image."""
 
@@ -73,27 +76,27 @@ def read_record(place: Place, image_id: Digest) -> Record | None:
 class Image:
     """One image.  What a listing shows is noted; manifest and configuration are read when asked for."""
 
-    def __init__(self, record: Record, ground: Ground, blobs: BlobStore) -> None:
+    def __init__(self, record: Record, ground: Ground, blobs: Callable[[], BlobStore]) -> None:
         self.id, self.size, self.created = record.id, record.size, record.created
         self.platform, self.diff_ids, self.manifests = record.platform, record.diff_ids, record.manifests
         self._ground, self._blobs = ground, blobs
 
     @property
-    def manifest(self) -> "Manifest":
+    def manifest(self) -> Manifest:
         """The manifest under which it came last."""
         from lamina_runtime.oci.manifest import Manifest, parse
 
         found = self.manifests[-1]
-        parsed = parse(self._blobs.read(found.digest), found.media_type, algorithm=found.digest.algorithm)
+        parsed = parse(self._blobs().read(found.digest), found.media_type, algorithm=found.digest.algorithm)
         assert isinstance(parsed, Manifest)
         return parsed
 
     @property
-    def config(self) -> "ImageConfig":
+    def config(self) -> ImageConfig:
         """The configuration, whose digest is the id."""
         from lamina_runtime.oci.config import ImageConfig
 
-        return ImageConfig.parse(self._blobs.read(self.id), algorithm=self.id.algorithm)
+        return ImageConfig.parse(self._blobs().read(self.id), algorithm=self.id.algorithm)
 
     @property
     def metadata(self) -> Path:
@@ -103,6 +106,8 @@ class Image:
     @property
     def devices(self) -> tuple[Path, ...]:
         """The tars that the metadata points into, in the order of its device table."""
+        from lamina_runtime.store import devices
+
         with self._ground.together():
             return tuple(self._ground.place.devices / tag for tag in devices.tags(self.metadata))
 
@@ -110,11 +115,13 @@ class Image:
 class ImageStore:
     """The images of a store."""
 
-    def __init__(self, ground: Ground, blobs: BlobStore, layers: LayerStore) -> None:
+    def __init__(
+        self, ground: Ground, blobs: Callable[[], BlobStore], layers: Callable[[], LayerStore]
+    ) -> None:
         self._ground, self._place = ground, ground.place
         self._blobs, self._layers = blobs, layers
 
-    def add(self, manifest: "Manifest", config: "ImageConfig", lease: Lease) -> Image:
+    def add(self, manifest: Manifest, config: ImageConfig, lease: Lease) -> Image:
         """Store an image whose layers are all here; raises MissingError if one is not.
 
         It stays until it is removed; `lease` keeps its parts until then.
@@ -129,9 +136,9 @@ class ImageStore:
         stack = Digest("sha256", stack_name(config.diff_ids))
         for digest in (config.id, manifest.digest, *config.diff_ids, stack):
             lease.hold(digest)
-        infos = [self._layers.info(diff_id) for diff_id in config.diff_ids]
-        self._blobs.add(manifest.raw, expected=manifest.digest)
-        self._blobs.add(config.raw, expected=config.id)
+        infos = [self._layers().info(diff_id) for diff_id in config.diff_ids]
+        self._blobs().add(manifest.raw, expected=manifest.digest)
+        self._blobs().add(config.raw, expected=config.id)
         from lamina_runtime.store import metadata
 
         metadata.ensure(self._ground, infos)
@@ -162,7 +169,7 @@ class ImageStore:
                 self._ground.rely(digest)
         return Image(record, self._ground, self._blobs)
 
-    def find(self, prefix: str) -> "builtins.list[Image]":
+    def find(self, prefix: str) -> builtins.list[Image]:
         """Return the images whose ids begin so; `sha256:` may come first."""
         algorithm, colon, digits = prefix.rpartition(":")
         if not digits or digits.strip("0123456789abcdef"):
@@ -172,7 +179,7 @@ class ImageStore:
             image for image in self.list() if image.id.algorithm in names and image.id.hex.startswith(digits)
         ]
 
-    def list(self) -> "builtins.list[Image]":
+    def list(self) -> builtins.list[Image]:
         """Return all images, by their ids."""
         with self._ground.together():
             folders = ((algorithm, self._place.root / "images" / algorithm) for algorithm in HEX_LENGTH)

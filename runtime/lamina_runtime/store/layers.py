@@ -5,23 +5,26 @@ the tar has its name below `devices/`, and both after they reached the disk.  Th
 are the blobs it is known as; a blob may be kept, or only be known to be that layer.
 """
 
+from __future__ import annotations
+
 import contextlib
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
 
 from lamina_runtime.oci import media
 from lamina_runtime.oci.descriptor import Descriptor
-from lamina_runtime.oci.digest import Digest
 from lamina_runtime.store import assembled, files, forms
-from lamina_runtime.store.forms import Form, LayerInfo
-from lamina_runtime.store.ground import Ground
 from lamina_runtime.store.partial import open_partial
+from lamina_runtime.value import replace
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import builtins
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import BinaryIO
 
+    from lamina_runtime.oci.digest import Digest
+    from lamina_runtime.store.forms import Form, LayerInfo
+    from lamina_runtime.store.ground import Ground
     from lamina_runtime.store.layer_writer import LayerWriter
 
 
@@ -43,7 +46,7 @@ class LayerStore:
             self._ground.rely(diff_id)
             return forms.read_info(self._place, diff_id)
 
-    def list(self) -> "builtins.list[Digest]":
+    def list(self) -> builtins.list[Digest]:
         """Return all layers."""
         with self._ground.together():
             return forms.every_layer(self._place)
@@ -81,7 +84,7 @@ class LayerStore:
     @contextlib.contextmanager
     def writer(
         self, descriptor: Descriptor | None, *, diff_id: Digest | None, keep_blob: bool = True
-    ) -> Iterator["LayerWriter"]:
+    ) -> Iterator[LayerWriter]:
         """Receive a layer in any compression; what arrived stays for the next try if it is not committed.
 
         Without a descriptor the blob is whatever comes.  Without `diff_id` the tar is not compared

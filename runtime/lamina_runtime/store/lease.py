@@ -9,19 +9,24 @@ It is stale when nobody has the file locked and the process it names is gone: pi
 of this boot and this pid namespace; pids get used again, the pair does not.
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from lamina_runtime.oci import json
 from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.errors import OciError
 from lamina_runtime.store import files
 from lamina_runtime.store.errors import StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 KEPT = 0  # as pid: the lease ends when it is told to
 

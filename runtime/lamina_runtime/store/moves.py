@@ -8,14 +8,19 @@ Format: MAGIC, then for each move its offset, its size and the offset in the sou
 little-endian each, and the 64 characters of the source's tag; sorted by offset, not overlapping.
 """
 
+from __future__ import annotations
+
 import itertools
 import os
 import struct
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lamina_runtime.store.errors import StoreError
+from lamina_runtime.value import value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 NAME = "moves"
 MAGIC = b"LAMMOVE1"
@@ -23,7 +28,7 @@ BLOCK = 4096  # of the disk: what is moved frees whole blocks only
 _RECORD = struct.Struct("<QQQ64s")
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@value
 class Move:
     """Some bytes that lie elsewhere."""
 

@@ -4,13 +4,18 @@ Theory.  Nothing here is a name that people gave: digests and hashes of names on
 hexadecimal, so that any file system will do and no image can choose a path.
 """
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from __future__ import annotations
+
 from pathlib import Path
 
 from lamina_runtime.oci.digest import HEX_LENGTH, Digest
-from lamina_runtime.oci.reference import Reference
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lamina_runtime.oci.reference import Reference
 
 FOLDERS = ("blobs", "devices", "layers", "metadata", "images", "references", "leases", "temporary")
 
@@ -22,10 +27,12 @@ def tag(diff_id: Digest) -> str:
 
 def stack_name(diff_ids: Sequence[Digest]) -> str:
     """Return what the metadata of a stack of layers, base first, is called."""
+    import hashlib
+
     return hashlib.sha256("".join(f"{diff_id}\n" for diff_id in diff_ids).encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Place:
     """The paths below one root."""
 
@@ -78,6 +85,8 @@ class Place:
 
     def reference(self, reference: Reference) -> Path:
         """Return where the record of a name is."""
+        import hashlib
+
         return self.root / "references" / hashlib.sha256(str(reference).encode()).hexdigest()
 
     def directories(self) -> list[Path]:

@@ -3,9 +3,7 @@
 A name that has a digest is kept without its tag: the digest is what it says, as docker has it.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
 from lamina_runtime.oci import json
 from lamina_runtime.oci.descriptor import Descriptor
@@ -13,13 +11,18 @@ from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.reference import Reference
 from lamina_runtime.store import files
 from lamina_runtime.store.errors import MissingError
-from lamina_runtime.store.ground import Ground
+from lamina_runtime.value import value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import builtins
+    from pathlib import Path
+    from typing import Any
+
+    from lamina_runtime.store.ground import Ground
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Named:
     """What a name stands for: the image, by which manifest it came, out of which index."""
 
@@ -67,13 +70,13 @@ class ReferenceStore:
         with self._ground.together():
             return files.remove(self._place.reference(_plain(reference)))
 
-    def list(self) -> "builtins.list[Named]":
+    def list(self) -> builtins.list[Named]:
         """Return all names, sorted."""
         with self._ground.together():
             found = [read_reference(path) for path in (self._place.root / "references").iterdir()]
         return sorted((named for named in found if named), key=lambda named: str(named.reference))
 
-    def names(self, image_id: Digest) -> "builtins.list[Reference]":
+    def names(self, image_id: Digest) -> builtins.list[Reference]:
         """Return the names of an image, sorted."""
         return [named.reference for named in self.list() if named.image_id == image_id]
 

@@ -6,28 +6,32 @@ Everything waits where it has to (files, locks), so callers with an event loop u
 it is safe under threads and under several processes on one store.
 """
 
-import contextlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from __future__ import annotations
+
+import functools
 
 from lamina_runtime.layer.limits import DEFAULT, Limits
 from lamina_runtime.store import format as store_format
-from lamina_runtime.store.blobs import BlobStore
 from lamina_runtime.store.errors import reported
 from lamina_runtime.store.ground import Ground
 from lamina_runtime.store.images import ImageStore
-from lamina_runtime.store.layers import LayerStore
-from lamina_runtime.store.lease import Lease
 from lamina_runtime.store.references import ReferenceStore
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lamina_runtime.store.blobs import BlobStore
     from lamina_runtime.store.collect import Reclaimed
     from lamina_runtime.store.dedup import Deduped
+    from lamina_runtime.store.layers import LayerStore
+    from lamina_runtime.store.lease import Lease
     from lamina_runtime.store.problem import Problem
     from lamina_runtime.store.usage import Usage
 
-Progress = Callable[[str, int, int], None]
+    Progress = Callable[[str, int, int], None]
 
 
 class Store:
@@ -36,13 +40,25 @@ class Store:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self.root = ground.place.root
-        self.layers = LayerStore(ground)
-        self.blobs = BlobStore(ground, self.layers.open_known)
-        self.images = ImageStore(ground, self.blobs, self.layers)
+        self.images = ImageStore(ground, lambda: self.blobs, lambda: self.layers)
         self.references = ReferenceStore(ground)
 
+    @functools.cached_property
+    def layers(self) -> LayerStore:
+        """The layers: each as its tar."""
+        from lamina_runtime.store.layers import LayerStore
+
+        return LayerStore(self._ground)
+
+    @functools.cached_property
+    def blobs(self) -> BlobStore:
+        """Content by digest."""
+        from lamina_runtime.store.blobs import BlobStore
+
+        return BlobStore(self._ground, self.layers.open_known)
+
     @classmethod
-    def open(cls, root: Path, *, create: bool = True, limits: Limits = DEFAULT) -> "Store":
+    def open(cls, root: Path, *, create: bool = True, limits: Limits = DEFAULT) -> Store:
         """Open the store at `root`, or make one there; raises StoreError for formats we do not know."""
         with reported(root):
             return cls(Ground(store_format.open_place(root, create_missing=create), limits))
@@ -55,13 +71,13 @@ class Store:
         """End a lease that was kept or handed over; say whether it was there."""
         return self._ground.end_lease(name)
 
-    def collect(self, *, dry_run: bool = False) -> "Reclaimed":
+    def collect(self, *, dry_run: bool = False) -> Reclaimed:
         """Remove what neither an image nor a lease needs."""
         from lamina_runtime.store.collect import collect
 
         return collect(self._ground, dry_run=dry_run)
 
-    def check(self, *, full: bool, progress: Progress | None = None) -> "list[Problem]":
+    def check(self, *, full: bool, progress: Progress | None = None) -> list[Problem]:
         """Return what is wrong, sorted.  `full` hashes everything, otherwise sums are compared.
 
         `progress` is called with what was looked at, how many things were, and how many there are.
@@ -70,13 +86,13 @@ class Store:
 
         return check(self._ground, full=full, progress=progress)
 
-    def dedup(self, *, progress: Progress | None = None) -> "Deduped":
+    def dedup(self, *, progress: Progress | None = None) -> Deduped:
         """Keep content that is in several layers once; layers in use stay as they are."""
         from lamina_runtime.store.dedup import dedup
 
         return dedup(self._ground, progress=progress)
 
-    def usage(self) -> "Usage":
+    def usage(self) -> Usage:
         """Measure what is here and what it is for."""
         from lamina_runtime.store.usage import usage
 
