@@ -31,6 +31,7 @@ from tests.support.samples import Sample, sample
 SECONDS = 400
 LAMINA = Path(sys.executable).with_name("lamina")
 NAMES = ("a", "b", "c")
+TARGETS = ("lamina", "podman", "podman-fuse", "umoci")
 _STORAGE = """\
 [storage]
 driver = "overlay"
