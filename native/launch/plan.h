@@ -72,6 +72,7 @@ enum lam_op {
 	LAM_OP_ENV = 72,     /* NAME=value */
 	LAM_OP_ARG = 73,     /* one argument of the program; the first names it */
 	LAM_OP_USER = 75,    /* instead of IDS and GROUP: a user as the root's files have it; HOME is set */
+	LAM_OP_ALONE = 76,   /* there is no id but 0: whoever is asked for, it is he */
 	LAM_OP_STDIO = 74,   /* the program gets our standard streams: nobody attaches, nothing is logged */
 };
 

@@ -63,13 +63,19 @@ void lam_program_identify(const struct lam_plan *plan, struct lam_user *user)
 
 	if (wanted) {
 		lam_user_find(wanted->arg[0], user);
-		return;
+	} else {
+		memset(user, 0, sizeof(*user));
+		user->uid = (uid_t)lam_record_number(ids, 0, 10);
+		user->gid = (gid_t)lam_record_number(ids, 1, 10);
 	}
-	memset(user, 0, sizeof(*user));
-	user->uid = (uid_t)lam_record_number(ids, 0, 10);
-	user->gid = (gid_t)lam_record_number(ids, 1, 10);
-	while ((group = lam_plan_next(plan, LAM_OP_GROUP, group)) != NULL && user->count < LAM_GROUPS)
+	while (!wanted && (group = lam_plan_next(plan, LAM_OP_GROUP, group)) != NULL &&
+	       user->count < LAM_GROUPS)
 		user->groups[user->count++] = (gid_t)lam_record_number(group, 0, 10);
+	if (lam_plan_first(plan, LAM_OP_ALONE)) { /* HOME stays who was asked for's */
+		user->uid = 0;
+		user->gid = 0;
+		user->count = 0;
+	}
 }
 
 static void set_bounding(uint64_t mask)
@@ -125,6 +131,9 @@ static void set_filter(const struct lam_record *record)
 		.filter = (struct sock_filter *)(void *)record->arg[0],
 	};
 
+	if (record->length[0] % sizeof(struct sock_filter) ||
+	    record->length[0] / sizeof(struct sock_filter) > BPF_MAXINSNS)
+		lam_fail(LAM_FAILED, EINVAL, "system call filter");
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
 		lam_fail(LAM_FAILED, errno, "system call filter");
 }

@@ -256,7 +256,11 @@ def test_another_process_joins(root: Path, directory: Path) -> None:
     running = box.keep(shell(root, "sleep 30"), directory)
     kinds = ("user", "mount", "pid", "ipc", "uts", "network")
     config = box.spec(root, "sh", "-c", "hostname; cat /proc/1/comm; id -u")
-    rows = [plan.joined(running.pid, kinds), *plan.process(config["process"]), Record(Op.STDIO)]
+    rows = [
+        plan.joined(running.pid, kinds),
+        *plan.process(config["process"], linux=config["linux"]),
+        Record(Op.STDIO),
+    ]
     result = box.Running(rows).end()
     assert result.out.split() == ["box", "sleep", "0"]
     os.kill(running.pid, 9)

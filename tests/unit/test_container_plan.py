@@ -67,7 +67,7 @@ def test_what_cannot_be_done_is_refused(parts: dict[str, Any], text: str) -> Non
 def test_unknown_limits_are_refused() -> None:
     spec = config()["process"] | {"rlimits": [{"type": "RLIMIT_X", "soft": 1, "hard": 1}]}
     with pytest.raises(plan.PlanError, match="RLIMIT_X"):
-        list(plan.process(spec))
+        list(plan.process(spec, linux={}))
 
 
 def test_capability_sets() -> None:

@@ -10,12 +10,14 @@ is seen; config.json, which wants numbers, has those that could be told before, 
 annotation.
 """
 
+import os
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lamina_runtime.container import capabilities
+from lamina_runtime.container.seccomp import default, emulation, profile, tables
 from lamina_runtime.container.wishes import Mount, Wishes
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.oci.container import ContainerConfig
@@ -59,6 +61,13 @@ class Place:
     mounts: bool = True  # a mount namespace is to be had
     own: Sequence[str] = NAMESPACES  # namespaces that can be made here
     proc: bool = True  # a fresh proc may be mounted (the outer one is not masked)
+    system: os.uname_result = field(default_factory=os.uname)
+    profile: bytes = b""  # what is in the file that the wishes name as their filter
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one id only, so that root has to be played."""
+        return [row.count for row in self.uids] == [1]
 
 
 def make(image: ContainerConfig, wishes: Wishes, place: Place) -> dict[str, Any]:
@@ -73,13 +82,22 @@ def make(image: ContainerConfig, wishes: Wishes, place: Place) -> dict[str, Any]
         linux["sysctl"] = dict(wishes.sysctls)
     if not wishes.privileged:
         linux |= {"maskedPaths": MASKED, "readonlyPaths": READONLY}
+    seccomp = _filter(wishes, place)
+    if seccomp:
+        linux["seccomp"] = seccomp
+    program = process(image, wishes)
+    if place.alone:
+        # what gains privileges has nothing to gain; and the filter can come last
+        program["noNewPrivileges"] = True
+        if emulation.APT_PLACE in place.files:
+            program["env"] = _unless_set(program["env"], emulation.APT_VARIABLE, emulation.APT_PLACE)
     return {
         "ociVersion": VERSION,
         "root": {"path": place.root, "readonly": wishes.read_only},
         "hostname": wishes.hostname,
         **({"domainname": wishes.domainname} if wishes.domainname else {}),
         "mounts": _mounts(wishes, place, kinds) if place.mounts else [],
-        "process": process(image, wishes),
+        "process": program,
         "annotations": {USER: wishes.user or image.user},
         "linux": linux,
     }
@@ -109,6 +127,38 @@ def process(image: ContainerConfig, wishes: Wishes) -> dict[str, Any]:
     if wishes.oom_score is not None:
         value["oomScoreAdj"] = wishes.oom_score
     return value
+
+
+def _filter(wishes: Wishes, place: Place) -> dict[str, Any] | None:
+    """Return linux.seccomp: what was wished, and the play of root where there is one id."""
+    native = tables.group(place.system.machine)
+    unconfined = wishes.seccomp == "unconfined" or (wishes.privileged and not wishes.seccomp)
+    if not native:
+        if not unconfined:
+            raise BundleError(
+                f"no system call filter for the machine {place.system.machine}",
+                hint="--security-opt seccomp=unconfined runs without one",
+            )
+        return None
+    kept = capabilities.chosen(add=wishes.cap_add, drop=wishes.cap_drop, privileged=wishes.privileged)
+    if unconfined:
+        made = None
+    elif wishes.seccomp:
+        made = profile.resolve(
+            place.profile,
+            wishes.seccomp,
+            capabilities=kept,
+            native=native,
+            release=place.system.release,
+        )
+    else:
+        made = default.rules(kept, native)
+    return emulation.alone(made, native) if place.alone else made
+
+
+def _unless_set(words: Sequence[str], name: str, value: str) -> list[str]:
+    taken = any(word.partition("=")[0] == name for word in words)
+    return [*words] if taken else [*words, f"{name}={value}"]
 
 
 def arguments(image: ContainerConfig, wishes: Wishes) -> list[str]:

@@ -1,16 +1,18 @@
 """From a bundle's config.json (runtime-spec) to the launcher's plan.
 
-Theory.  Pure: what the host can do was decided when the bundle was made; here each property
-becomes its records, in the order in which the launcher wants them.  What a config.json may say
-that the launcher cannot do is refused, never left out.
+Theory.  Pure but for the machine's name: what the host can do was decided when the bundle was made;
+here each property becomes its records, in the order in which the launcher wants them.  What a
+config.json may say that the launcher cannot do is refused, never left out.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lamina_runtime.container import capabilities
 from lamina_runtime.container.bundle import USER
 from lamina_runtime.container.records import Op, Record
+from lamina_runtime.container.seccomp import assembler, tables
 from lamina_runtime.errors import LaminaError
 
 Spec = Mapping[str, Any]
@@ -63,13 +65,14 @@ def container(spec: Spec) -> Iterator[Record]:
     yield from _devices(spec.get("linux", {}))
     yield from _hidden(spec.get("linux", {}))
     yield from _names(spec)
-    yield from process(spec["process"], spec.get("annotations", {}).get(USER))
+    yield from process(spec["process"], spec.get("annotations", {}).get(USER), linux=spec.get("linux", {}))
 
 
-def process(spec: Spec, user: str | None = None) -> Iterator[Record]:
+def process(spec: Spec, user: str | None = None, *, linux: Spec) -> Iterator[Record]:
     """Yield the records of one process, the container's first or one that joins it.
 
     With `user` ("name", "uid", "name:group" ...) it is looked up among the root's own users.
+    `linux` is the container's, of which its filter and its ids hold for every process.
     """
     if spec.get("terminal"):
         size = spec.get("consoleSize", {})
@@ -89,6 +92,7 @@ def process(spec: Spec, user: str | None = None) -> Iterator[Record]:
     yield from _capabilities(spec.get("capabilities"))
     if spec.get("noNewPrivileges"):
         yield Record(Op.NO_NEW_PRIVS)
+    yield from _confinement(linux)
     for word in spec.get("env", ()):
         yield Record(Op.ENV, word)
     for word in spec["args"]:
@@ -180,6 +184,17 @@ def _names(spec: Spec) -> Iterator[Record]:
         if not all(parts) or "/" in key or ".." in parts:
             raise PlanError(f"no name of a kernel parameter: {key}")
         yield Record(Op.SYSCTL, "/".join(parts), value)
+
+
+def _confinement(linux: Spec) -> Iterator[Record]:
+    """Yield the filter, and whether there is one id only: then every user is that one."""
+    if [row["size"] for row in linux.get("uidMappings", ())] == [1]:
+        yield Record(Op.ALONE)
+    if linux.get("seccomp"):
+        native = tables.group(os.uname().machine)
+        if not native:
+            raise PlanError(f"no system call filter for the machine {os.uname().machine}")
+        yield Record(Op.SECCOMP, assembler.assemble(linux["seccomp"], native))
 
 
 def _user(user: Spec) -> Iterator[Record]:

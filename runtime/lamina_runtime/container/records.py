@@ -50,6 +50,7 @@ class Op(IntEnum):
     ARG = 73
     STDIO = 74
     USER = 75
+    ALONE = 76
 
 
 class Record:

@@ -24,7 +24,7 @@ from lamina_runtime.container import bundle, ids, launch, plan
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.state import ConflictError, Container, Containers
 from lamina_runtime.container.wishes import Wishes
-from lamina_runtime.engine import naming
+from lamina_runtime.engine import confinement, naming
 from lamina_runtime.engine.context import Engine
 from lamina_runtime.oci import json
 from lamina_runtime.store import files
@@ -126,7 +126,9 @@ def _bundle(container: Container, image: Image, mapped: ids.Ids) -> dict[str, An
     (run / "hosts").write_text(_hosts(hostname, wishes), encoding="utf-8")
     (run / "resolv.conf").write_bytes(_resolver(wishes))
     own = {f"/etc/{name}": str(run / name) for name in ("hosts", "hostname", "resolv.conf")}
-    place = bundle.Place(str(run / "merged"), mapped.uids, mapped.gids, files=own)
+    own |= confinement.files(mapped, run)
+    profile = confinement.profile(wishes)
+    place = bundle.Place(str(run / "merged"), mapped.uids, mapped.gids, files=own, profile=profile)
     config = bundle.make(image.config.config, wishes, place)
     config["hostname"] = "" if "uts" in wishes.share else hostname
     return config
