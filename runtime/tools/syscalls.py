@@ -35,8 +35,10 @@ SOURCES: dict[str, tuple[str, str, str, int]] = {
     "loongarch64": (
         GENERIC,
         "asm-generic/unistd.h",
-        "__riscv_xlen=64 __SIZEOF_POINTER__=8 __ARCH_WANT_SYS_CLONE=1 __ARCH_WANT_SYS_CLONE3=1 "
-        "__ARCH_WANT_NEW_STAT=1",
+        (
+            "__riscv_xlen=64 __SIZEOF_POINTER__=8 __ARCH_WANT_SYS_CLONE=1 __ARCH_WANT_SYS_CLONE3=1 "
+            "__ARCH_WANT_NEW_STAT=1"
+        ),
         0,
     ),
     "mips64el": (MIPS, "asm/unistd_n64.h", "__NR_Linux=5000", 5000),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lamina_runtime.container.seccomp import assembler, default, emulation, profile, tables
 from lamina_runtime.container.seccomp.assembler import FilterError
@@ -196,6 +196,7 @@ NUMBERS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_comparisons_mean_what_they_say(data: st.DataObject) -> None:
     machine = data.draw(st.sampled_from(["x86_64", "s390x"]))

@@ -46,7 +46,7 @@ def start(
     rows = [plan.joined(status.pid, _kinds(config))]
     process = _process(config["process"], wished, size)
     user = wished.user or config.get("annotations", {}).get(USER, "")
-    rows += plan.process(process, user)
+    rows += plan.process(process, user, linux=config.get("linux", {}))
     if wished.interactive:
         rows.append(Record(Op.STDIN))
     return launch.start(
