@@ -6,8 +6,10 @@ swept between being looked at and being noted in a lease.  The lock is held for 
 the length of a transfer: what is under way is protected by locks of its own in `temporary/`.
 
 flock(2) belongs to an open file, so each taking opens the file again; that makes it serve threads
-as well as processes.  Taking it alone while holding it together would wait for itself: nothing that
-runs under alone() calls what uses together().
+as well as processes.  Together it is opened for reading only, so that a store on a read-only file
+system can be looked at; alone it is opened for writing, which NFS asks of exclusive locks.  Taking
+it alone while holding it together would wait for itself: nothing that runs under alone() calls what
+uses together().
 """
 
 import contextlib
@@ -33,7 +35,8 @@ def alone(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _held(path: Path, how: int) -> Iterator[None]:
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    mode = os.O_RDONLY if how == fcntl.LOCK_SH else os.O_RDWR
+    fd = os.open(path, mode | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, how)
         yield
