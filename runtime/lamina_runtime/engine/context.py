@@ -35,10 +35,10 @@ class Engine:
         """The user's places; --root or LAMINA_ROOT replaces the one for data."""
         from pathlib import Path
 
-        from lamina_runtime.path import directories
+        from lamina_runtime.path import directories, user_id
         from lamina_runtime.value import replace
 
-        usual = directories(os.environ, uid=os.geteuid())
+        usual = directories(os.environ, uid=user_id())
         return replace(usual, data=Path(self._named).absolute()) if self._named else usual
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lamina_runtime.path import directories
+from lamina_runtime.path import directories, user_id
 from lamina_runtime.registry import configuration, tls
 from lamina_runtime.registry.backoff import RetryPolicy
 from lamina_runtime.registry.configuration import Configuration
@@ -52,7 +52,7 @@ def from_process(
     parallel: int = 3,
 ) -> SessionOptions:
     """Return the options under this process's environment and user; reads registries.conf."""
-    environment, uid = dict(os.environ), os.geteuid()
+    environment, uid = dict(os.environ), user_id()
     own = directories(environment, uid=uid).config
     return SessionOptions(
         credentials=Credentials(environment, uid, auth_file),
