@@ -75,7 +75,8 @@ history                 history               Show the history of an image
 mount                   mount                 Mount an image as a directory, or list mounts
 unmount                 unmount               Unmount images
 why                     why                   Show which layer a path of an image comes from
-diff                    diff                  Show what differs between two images or layers
+diff                    diff                  Show what a container changed, or what differs between images
+commit                  commit                Create a new image from a container's changes
 bench                   bench                 Measure against kernel overlayfs, fuse-overlayfs and podman
 info                    info                  Display system-wide information
 version                 version               Show version information
@@ -97,6 +98,8 @@ image mount             mount                 Mount an image as a directory, or 
 image unmount           unmount               Unmount images
 image umount            unmount               -
 image diff              diff                  Show what differs between two images or layers
+container commit        commit                Create a new image from a container's changes
+container diff          diff                  Show what a container changed
 image verify            verify                Check images against their digests
 umount                  unmount               -
 store check             store_check           Check the store against its checksums

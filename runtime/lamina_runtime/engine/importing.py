@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lamina_runtime.archive.errors import ArchiveError
 from lamina_runtime.archive.opening import plainly_opened
-from lamina_runtime.engine import changes, naming
+from lamina_runtime.engine import changes, moments, naming
 from lamina_runtime.engine.loading import own_platform
 from lamina_runtime.errors import UsageError
 from lamina_runtime.oci import media
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from lamina_runtime.store.forms import LayerInfo
 
 PIECE = 1 << 20
-EPOCH = "SOURCE_DATE_EPOCH"
 NAME = "tarball"
 
 
@@ -71,8 +68,8 @@ def import_(
         with engine.store.lease(f"import {source}") as lease:
             with _opened(source) as (stream, size):
                 layer = _take(engine, stream, size, progress)
-            config = _edited(wish, created=_now()).with_step(
-                History(created=_now(), comment=wish.message), layer.diff_id
+            config = _edited(wish, created=moments.creation_time()).with_step(
+                History(created=moments.creation_time(), comment=wish.message), layer.diff_id
             )
             manifest = build_manifest(
                 config.descriptor(), [Descriptor(media.OCI_LAYER, layer.diff_id, layer.size)]
@@ -120,12 +117,3 @@ def _take(engine: Engine, stream: Readable, size: int, progress: Progress) -> La
 def _edited(wish: Wish, *, created: str) -> ImageConfig:
     plain = ImageConfig.new(wish.platform, created=created)
     return plain.edit(config=changes.apply(plain.config, wish.changes))
-
-
-def _now() -> str:
-    """Return the time to give an image: SOURCE_DATE_EPOCH if it is set."""
-    text = os.environ.get(EPOCH, "")
-    if text and not (text.isascii() and text.isdigit() and len(text) < 12):
-        raise UsageError(f"{EPOCH} is not a number of seconds: {text[:80]!r}")
-    moment = int(text) if text else int(time.time())
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC
 
+from lamina_runtime.errors import UsageError
+
+EPOCH = "SOURCE_DATE_EPOCH"
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
@@ -47,3 +51,12 @@ def from_duration(text: str) -> float | None:
         number = ""
         position += len(unit)
     return None if number and number != "0" else total
+
+
+def creation_time() -> str:
+    """Return the time to give an image: SOURCE_DATE_EPOCH if it is set."""
+    text = os.environ.get(EPOCH, "")
+    if text and not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise UsageError(f"{EPOCH} is not a number of seconds: {text[:80]!r}")
+    moment = int(text) if text else int(time.time())
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

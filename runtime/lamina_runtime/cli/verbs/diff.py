@@ -7,19 +7,22 @@ from lamina_runtime.cli.flags import STRING, Command, Flag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lamina_runtime.cli.flags import Parsed
+    from lamina_runtime.container.state import Container
     from lamina_runtime.engine.context import Engine
 
 COMMAND = Command(
-    ("diff", "image diff"),
-    "[OPTIONS] IMAGE|LAYER [IMAGE|LAYER]",
-    "Show what differs between two images or layers",
+    ("diff", "container diff", "image diff"),
+    "[OPTIONS] CONTAINER|IMAGE|LAYER [IMAGE|LAYER]",
+    "Show what a container changed, or what differs between two images or layers",
     flags=(
         Flag("contents", "Also read files of the same size and time"),
         Flag("format", "'json', or a Go template ({{.Kind}} {{.Path}} {{.Size}})", kind=STRING),
     ),
     arguments=(1, 2),
-    details="IMAGE@N means its first N layers.  With one argument: what its last layer did.\n"
+    details="IMAGE@N means its first N layers.  With one image: what its last layer did.\n"
     "A added, C changed, D deleted.",
 )
 HEADINGS = {"Kind": "KIND", "Path": "PATH", "Size": "SIZE"}
@@ -30,13 +33,36 @@ def run(parsed: Parsed, engine: Engine) -> int:
     from lamina_runtime.engine import comparing
 
     store, form = engine.store, parsed.text("format")
+    container = _container(parsed, engine)
+    if container:
+        from lamina_runtime.engine import committing
+
+        changed = committing.diff(engine, container)
+        _show([{"Kind": kind, "Path": path, "Size": 0} for kind, path in changed], form)
+        return 0
     with store.lease("diff"):
         before, after = comparing.stacks(store, parsed.arguments)
         found = comparing.changes(store, before, after, contents=parsed.switch("contents"))
-        if form:
-            rows = [{"Kind": change.kind, "Path": change.path, "Size": change.size} for change in found]
-            table.show(rows, table.Columns(HEADINGS, tuple(HEADINGS)), form)
-            return 0
-        for change in found:
-            output.line(f"{change.kind} {change.path}")
+        _show(({"Kind": one.kind, "Path": one.path, "Size": one.size} for one in found), form)
     return 0
+
+
+def _container(parsed: Parsed, engine: Engine) -> Container | None:
+    """Return the container of the one name that was given, None where it is an image's."""
+    from lamina_runtime.engine.containers import containers
+    from lamina_runtime.errors import NotFoundError
+
+    if len(parsed.arguments) != 1:
+        return None
+    try:
+        return containers(engine).find(parsed.arguments[0])
+    except NotFoundError:
+        return None
+
+
+def _show(rows: Iterable[dict[str, object]], form: str) -> None:
+    if form:
+        table.show(list(rows), table.Columns(HEADINGS, tuple(HEADINGS)), form)
+        return
+    for row in rows:
+        output.line(f"{row['Kind']} {row['Path']}")

@@ -1,0 +1,111 @@
+"""What is done with a container's files by somebody who has its ids: a process of its own.
+
+Theory.  A plain user cannot read what a container wrote under subordinate ids, nor may anybody
+follow paths of a container from outside, where its links lead elsewhere.  So the work is done by
+a process that the launcher starts in a user namespace with the container's maps, and, where paths
+are concerned, after chroot(2) into its tree.  From then on it imports nothing and asks for no names
+of users, since both would read the container's files (CVE-2019-14271).
+
+What it is to do comes as one JSON argument; data goes through its standard streams.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+from lamina_runtime.container import upper
+from lamina_runtime.container.changes import Change, Changes, LayerTar, listing
+from lamina_runtime.errors import LaminaError
+from lamina_runtime.tar.writer import TarWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Task = dict[str, Any]
+BUFFER = 1 << 20
+
+
+def changes(task: Task, _: IO[bytes], out: IO[bytes]) -> None:
+    """List what changed, as JSON."""
+    with _found(task) as (found, _write):
+        out.write(json.dumps(listing(found)).encode())
+
+
+def layer(task: Task, _: IO[bytes], out: IO[bytes]) -> None:
+    """Write what changed as a layer."""
+    with _found(task) as (_changes, write):
+        write(TarWriter(out.write))
+
+
+def remove(task: Task, _: IO[bytes], _out: IO[bytes]) -> None:
+    """Remove a tree whose files have the container's ids."""
+    shutil.rmtree(task["target"])
+
+
+OPERATIONS: dict[str, Callable[[Task, IO[bytes], IO[bytes]], None]] = {
+    "changes": changes,
+    "layer": layer,
+    "remove": remove,
+}
+
+
+def main(text: str) -> int:
+    """Do the one thing that `text` says; a failure is one line on standard error."""
+    task = json.loads(text)
+    out = open(1, "wb", BUFFER, closefd=False)  # noqa: SIM115 - the process ends with it
+    source = open(0, "rb", BUFFER, closefd=False)  # noqa: SIM115
+    try:
+        OPERATIONS[task["operation"]](task, source, out)
+        out.flush()
+    except LaminaError as error:
+        return _failed(str(error))
+    except OSError as error:
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        return _failed(f"{where}{error.strerror or error}")
+    return 0
+
+
+def _failed(text: str) -> int:
+    os.write(2, text.replace("\n", " ").encode("utf-8", "replace"))
+    return 1
+
+
+@contextmanager
+def _found(task: Task) -> Iterator[tuple[list[Change], Callable[[TarWriter], None]]]:
+    """Yield the changes of an upper, and what writes them."""
+    from lamina_runtime.container.below import Below
+
+    top = os.open(task["upper"], upper.DIRECTORY)
+    try:
+        if task["pid"]:
+            _settle(top, f"/proc/{task['pid']}/root")
+        with Below(task["image"]) as below:
+            places = frozenset(os.fsencode(path).strip(b"/") for path in task["places"])
+            found = Changes(top, below, places).find()
+            yield found, lambda tar: LayerTar(top, below, tar).write(found)
+    finally:
+        os.close(top)
+
+
+def _settle(top: int, merged: str) -> None:
+    """Let the kernel hand on what was written through the mount but not yet to the driver.
+
+    Closing a file does that (fuse_flush), whoever wrote to it.
+    """
+    root = os.open(merged, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        for directory, _, files, fd in os.fwalk(".", dir_fd=top, follow_symlinks=False):
+            for name in files:
+                if stat.S_ISREG(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+                    try:
+                        os.close(os.open(f"{directory}/{name}", flags, dir_fd=root))
+                    except OSError:
+                        continue  # hidden there by a mount, or a link on the way
+    finally:
+        os.close(root)

@@ -1,0 +1,174 @@
+"""`lamina commit` and `lamina diff` of a container: what it changed becomes a layer.
+
+Theory.  Only the upper is read.  A container that runs is stopped meanwhile, all its processes at
+once, so that the layer is one moment of it.  The image's configuration is edited as docker does:
+what the container was run with, then --change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json as plain_json
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lamina_runtime.container import ids
+from lamina_runtime.engine import changes, inside, moments, naming
+from lamina_runtime.errors import LaminaError
+from lamina_runtime.oci import json, media
+from lamina_runtime.oci.container import ContainerConfig, History
+from lamina_runtime.oci.descriptor import Descriptor
+from lamina_runtime.oci.manifest import build_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from lamina_runtime.container.state import Container
+    from lamina_runtime.container.wishes import Wishes
+    from lamina_runtime.engine.context import Engine
+    from lamina_runtime.oci.digest import Digest
+    from lamina_runtime.store.images import Image
+
+PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What is wished of the new image."""
+
+    name: str = ""
+    author: str = ""
+    message: str = ""
+    changes: Sequence[str] = ()
+    pause: bool = True
+
+
+def diff(engine: Engine, container: Container) -> list[tuple[str, str]]:
+    """Return (A, C or D, path) of what a container changed."""
+    image = engine.store.images.get(container.record.image)
+    task = _task("changes", container, image, 0)
+    return [(kind, path) for kind, path in plain_json.loads(inside.answer(task, _ids()))]
+
+
+def commit(engine: Engine, container: Container, wish: Commit) -> Digest:
+    """Make an image of a container; return its id."""
+    store = engine.store
+    name = naming.target(wish.name) if wish.name else None
+    with store.lease(f"commit {container.record.name}") as lease:
+        image = store.images.get(container.record.image)
+        base = image.config
+        config = base.edit(config=_configured(base.config, container.record.wishes))
+        command = " ".join(config.config.cmd or ())
+        config = config.edit(config=changes.apply(config.config, wish.changes))
+        with store.layers.writer(None, diff_id=None, keep_blob=False) as writer:
+            with _still(container, pause=wish.pause) as pid:
+                task = _task("layer", container, image, pid)
+                with inside.started(task, _ids(), join=pid) as tar:
+                    while data := tar.read(PIECE):
+                        writer.write(data)
+            layer = writer.commit()
+        now = moments.creation_time()
+        step = History(now, command, wish.author, wish.message)
+        config = config.with_step(step, layer.diff_id)
+        config = config.edit(fields={"created": now, "author": wish.author or None})
+        layers = [*image.manifest.layers, Descriptor(media.OCI_LAYER, layer.diff_id, layer.size)]
+        manifest = build_manifest(config.descriptor(), _of_one_kind(layers))
+        made = store.images.add(manifest, config, lease)
+        if name:
+            store.references.set(name, made.id, manifest.descriptor, None)
+        return made.id
+
+
+def _of_one_kind(layers: list[Descriptor]) -> list[Descriptor]:
+    """Return descriptors as an OCI manifest wants them; docker's types say the same in other words."""
+    return [
+        replace(layer, media_type=media.layer_type(media.compression(layer.media_type), docker=False))
+        if media.is_docker(layer.media_type)
+        else layer
+        for layer in layers
+    ]
+
+
+def _ids() -> ids.Ids:
+    return ids.choose(os.geteuid(), os.getegid())
+
+
+def _task(operation: str, container: Container, image: Image, pid: int) -> dict[str, Any]:
+    return {
+        "operation": operation,
+        "upper": str(container.data / "upper"),
+        "image": settings(image),
+        "places": _places(container),
+        "pid": pid,
+    }
+
+
+def settings(image: Image) -> str:
+    """Return the driver's options for an image alone, seen with the ids that the container has."""
+    words = [f"lowerdir={_escaped(image.metadata)}"]
+    if image.devices:
+        words.append(f"devicedir={_escaped(image.devices[0].parent)}")
+    if _ids().single:
+        words += ["squash_to_uid=0", "squash_to_gid=0"]
+    return ",".join(words)
+
+
+def _escaped(path: Path) -> str:
+    text = str(path)
+    for special in ("\\", ":", ","):
+        text = text.replace(special, "\\" + special)
+    return text
+
+
+def _places(container: Container) -> list[str]:
+    """Return where the launcher mounts things in a container."""
+    try:
+        raw = (container.data / "config.json").read_bytes()
+    except FileNotFoundError:
+        return []
+    config = json.load_object(raw, "config.json").fields
+    return [mount["destination"] for mount in config.get("mounts", ())]
+
+
+@contextlib.contextmanager
+def _still(container: Container, *, pause: bool) -> Iterator[int]:
+    """Hold a container still; yield the pid of its first process, 0 if it does not run."""
+    pid = container.status().pid
+    if not pid:
+        with container.turn():
+            yield 0
+        return
+    from lamina_runtime.container import processes
+
+    if processes.is_paused(pid):
+        yield pid
+        return
+    if not pause:
+        raise LaminaError(
+            f"container {container.record.name} runs: without a pause files would be of different moments",
+            hint="leave --no-pause out: a commit takes about as long as writing what changed",
+        )
+    processes.freeze(pid)
+    try:
+        yield pid
+    finally:
+        processes.thaw(pid)
+
+
+def _configured(image: ContainerConfig, wishes: Wishes) -> ContainerConfig:
+    """Return the configuration with what the container was run with."""
+    env = {word.partition("=")[0]: word for word in (*image.env, *wishes.env)}
+    made = replace(
+        image,
+        env=tuple(env.values()),
+        user=wishes.user or image.user,
+        working_dir=wishes.working_dir or image.working_dir,
+        labels={**image.labels, **wishes.labels},
+    )
+    if wishes.entrypoint is not None:
+        made = replace(made, entrypoint=wishes.entrypoint, cmd=wishes.command or None)
+    elif wishes.command:
+        made = replace(made, cmd=wishes.command)
+    return made
