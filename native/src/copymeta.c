@@ -10,6 +10,7 @@
 #include <lamina/at.h>
 #include <lamina/layer.h>
 #include <lamina/owner.h>
+#include <lamina/sys.h>
 #include <lamina/xattr.h>
 
 #define VALUE_MAX 65536 /* XATTR_SIZE_MAX */
@@ -147,6 +148,21 @@ bool lam_copy_can_set(const struct lam_core *core, const struct statx *st, const
 	return !(set->valid & ~can) && !lam_override_used(core) && !(core->flags & SQUASH);
 }
 
+/*
+ * Whose a new object is: ours where the upper makes them as asked for; on others the file system has its own mind
+ * about it (grpid, set-group-ID on workdir, squashed ids).
+ */
+static bool belongs_to(const struct lam_core *core, const struct lam_temp *temp, uint32_t uid, uint32_t gid)
+{
+	struct statx st;
+	int rc;
+
+	if (temp->layer->abilities & LAM_UP_EXACT)
+		return uid == core->euid && gid == core->egid;
+	rc = temp->fd >= 0 ? lam_stat_at(temp->fd, "", &st) : lam_stat_at(temp->dirfd, temp->name, &st);
+	return rc == 0 && st.stx_uid == uid && st.stx_gid == gid;
+}
+
 int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct statx *st,
 		  struct lam_temp *temp, bool touched, const struct lam_setattr *set)
 {
@@ -157,7 +173,7 @@ int lam_copy_meta(struct lam_core *core, const struct lam_at *at, const struct s
 	struct timespec times[2], other[2];
 	int rc = 0;
 
-	if (uid != core->euid || gid != core->egid)
+	if (!belongs_to(core, temp, uid, gid))
 		rc = lam_temp_chown(temp, uid, gid);
 	/* Where all owners are shown as one anyway, a store with one uid cannot and need not keep them. */
 	if ((rc == -EPERM || rc == -EINVAL) && (lam_override_used(core) || core->flags & SQUASH))

@@ -132,6 +132,32 @@ def test_equal_inode_numbers_on_two_file_systems_stay_apart(bench: Bench) -> Non
             bench.call(_same_inodes, union.path, parts)
 
 
+# ---- an upper with its own mind about groups ----
+
+
+def _copy_each(union: Path) -> None:
+    (union / "f").write_text("changed")
+    os.chmod(union / "d" / "f", 0o600)
+    os.chmod(union / "link", 0o777, follow_symlinks=True)
+    os.lchown(union / "link", 0, 0)
+
+
+@pytest.mark.parametrize("target", ROOT)
+def test_copies_keep_their_group_where_directories_give_theirs(bench: Bench) -> None:
+    """With the option grpid a new object has its directory's group, whoever makes it."""
+    with loopfs.filesystem("ext4", bench.top / "fs", options="loop,grpid") as fs:
+        spec: tree.Tree = {"f": "lower", "d/": tree.directory(), "d/f": "lower", "link": tree.symlink("f")}
+        layers = Layers(bench.tree(lower=[spec]).lowers, (fs / "u",), (fs / "w",))
+        for part in (*layers.uppers, *layers.works):
+            part.mkdir()
+            os.chown(part, 0, 1000)
+        with bench.mount(layers) as union:
+            bench.call(_copy_each, union.path)
+        for name in ("f", "d", "d/f", "link"):
+            info = os.lstat(fs / "u" / name)
+            eq((info.st_uid, info.st_gid), (0, 0), name)
+
+
 # ---- odd places ----
 
 

@@ -21,7 +21,7 @@ SECONDS = 30
 
 
 @contextlib.contextmanager
-def filesystem(kind: str, at: Path, *, size_mib: int | None = None) -> Iterator[Path]:
+def filesystem(kind: str, at: Path, *, size_mib: int | None = None, options: str = "loop") -> Iterator[Path]:
     """Mount a fresh file system at 'at', which is made; the image lies beside it."""
     at.mkdir(parents=True)
     size = size_mib or _SIZES[kind]
@@ -32,7 +32,7 @@ def filesystem(kind: str, at: Path, *, size_mib: int | None = None) -> Iterator[
         with image.open("wb") as stream:
             stream.truncate(size << 20)
         subprocess.run([*_MKFS[kind], str(image)], check=True, timeout=SECONDS, capture_output=True)
-        argv = ["mount", "-o", "loop", str(image), str(at)]
+        argv = ["mount", "-o", options, str(image), str(at)]
     subprocess.run(argv, check=True, timeout=SECONDS, capture_output=True)
     try:
         at.chmod(0o755)
