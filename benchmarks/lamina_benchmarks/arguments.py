@@ -51,6 +51,8 @@ def parse(argv: Sequence[str], *, rootless: bool) -> Request:
     for path in (found.json, found.plots):
         if path and not path.absolute().parent.is_dir():
             raise UsageError(f"{path.parent}: no such directory")
+    if found.plots and found.plots.exists() and not found.plots.is_dir():
+        raise UsageError(f"{found.plots}: not a directory")
     return Request(
         tuple(row for row in table if row.name in wanted),
         tuple(targets[name] for name in names),

@@ -176,6 +176,7 @@ BAD = (
     ["--from", "/dev/null"],
     ["--json", "/does/not/exist/x.json"],
     ["--plots", "/does/not/exist/x"],
+    ["--plots", "/etc/passwd"],
     ["stray"],
 )
 
