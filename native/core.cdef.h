@@ -237,6 +237,8 @@ struct lam_server_config {
 	uint32_t pool_threads;
 	uint32_t debug;
 	uint32_t follow;
+	uint32_t io_uring;
+	uint32_t padding;
 	uint64_t direct_read;
 	double entry_timeout;
 	double attr_timeout;
@@ -254,6 +256,7 @@ enum lam_event {
 int lam_server_open(struct lam_core *core, const struct lam_server_config *config, struct lam_server **out);
 int lam_server_start(struct lam_server *server);
 int lam_server_prime(struct lam_server *server, const char *mountpoint);
+int lam_server_uring(struct lam_server *server);
 int lam_server_wait(struct lam_server *server, int *detail);
 int lam_server_slow_fd(const struct lam_server *server);
 void lam_server_slow_failed(struct lam_server *server);

@@ -44,6 +44,7 @@ _ROOT = (
         "lamina-unprivileged", "lamina", ("passthrough=off",), goal="user", about="as root, passthrough=off"
     ),
     Column("lamina-userns", "lamina", (), goal="user", namespace=True, about="in a user namespace"),
+    Column("lamina-io-uring", "lamina", ("io_uring",), goal="root", about="as root, requests over io_uring"),
     Column("lamina-pyfuse3", "lamina", ("engine=pyfuse3",), about="as root, engine=pyfuse3"),
     Column(
         "fuse-overlayfs-userns", "fuse-overlayfs", (), namespace=True,

@@ -19,6 +19,7 @@ SECONDS = 30
 LONGEST = 3500
 NAMESPACE = ["unshare", "--user", "--mount", "--propagation=private"]
 DRIVER = installed.driver()
+URING_PARAMETER = Path("/sys/module/fuse/parameters/enable_uring")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,16 @@ def missing(column: Column) -> str | None:
         return f"{DRIVER} is not installed"
     if column.kind != "overlay" and column.kind != "bare" and not os.access("/dev/fuse", os.R_OK | os.W_OK):
         return "/dev/fuse cannot be opened"
+    if "io_uring" in column.options and not _offers_uring():
+        return f"the kernel does not offer FUSE over io_uring (root enables it in {URING_PARAMETER})"
     return None
+
+
+def _offers_uring() -> bool:
+    try:
+        return URING_PARAMETER.read_text().strip() == "Y"
+    except OSError:
+        return False
 
 
 def command(column: Column, lowers: Sequence[Path], top: Path) -> list[str]:

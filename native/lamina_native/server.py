@@ -36,6 +36,7 @@ class Server:
         stateless: str = "auto",
         writeback: str = "auto",
         follow: str = "auto",
+        io_uring: bool = False,
         max_write: int = 0,
         pool_threads: int = 0,
         debug: bool = False,
@@ -55,6 +56,7 @@ class Server:
         config.debug = debug
         config.direct_read = direct_read
         config.follow = TRISTATE[follow]
+        config.io_uring = TRISTATE["on" if io_uring else "off"]
         config.entry_timeout = entry_timeout
         config.attr_timeout = attr_timeout
         config.negative_timeout = negative_timeout
@@ -73,6 +75,10 @@ class Server:
     def prime(self, mountpoint: bytes) -> None:
         """Make the kernel know at once that opens are stateless; a failure costs requests, no more."""
         lib.lam_server_prime(self.handle, mountpoint)
+
+    def uring(self) -> int:
+        """Return 0 if requests come over io_uring, else an errno: why they do not."""
+        return -int(lib.lam_server_uring(self.handle))
 
     def wait(self) -> tuple[int, int]:
         """Return the next (event, signal number or errno); blocks without the GIL."""

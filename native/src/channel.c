@@ -32,6 +32,7 @@ struct lam_buf *lam_buf_new(size_t cap)
 	buf->next = NULL;
 	buf->cap = cap;
 	buf->len = 0;
+	buf->lent = false;
 	return buf;
 }
 
@@ -49,7 +50,7 @@ struct lam_buf *lam_buf_take(struct lam_buf **slot)
 {
 	struct lam_buf *old = *slot, *fresh;
 
-	if (old->len <= COPY_MAX) {
+	if (old->len <= COPY_MAX || old->lent) {
 		fresh = lam_buf_new(old->len);
 		if (!fresh)
 			return NULL;
@@ -64,9 +65,8 @@ struct lam_buf *lam_buf_take(struct lam_buf **slot)
 	return old;
 }
 
-int lam_channel_read(int fd, struct lam_buf *buf)
+int lam_channel_try(int fd, struct lam_buf *buf)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 	ssize_t n = read(fd, buf->data, buf->cap);
 
 	if (n > 0) {
@@ -78,9 +78,6 @@ int lam_channel_read(int fd, struct lam_buf *buf)
 	switch (errno) {
 	case ENOENT: /* the request was interrupted before we had it */
 		return -EINTR;
-	case EAGAIN: /* somebody made the device non-blocking */
-		poll(&pfd, 1, -1);
-		return -EINTR;
 	case ECONNABORTED:
 	case ECONNRESET:
 		return -ENODEV;
@@ -89,11 +86,27 @@ int lam_channel_read(int fd, struct lam_buf *buf)
 	}
 }
 
+int lam_channel_read(int fd, struct lam_buf *buf)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	int err = lam_channel_try(fd, buf);
+
+	if (err != -EAGAIN)
+		return err;
+	poll(&pfd, 1, -1); /* somebody made the device non-blocking */
+	return -EINTR;
+}
+
+int lam_wire_error(int error)
+{
+	return error > 0 || error < -MAX_WIRE_ERRNO ? -EIO : error;
+}
+
 int lam_channel_reply(int fd, uint64_t unique, int error, const void *data, size_t size)
 {
 	struct fuse_out_header head = {
 		.len = (uint32_t)(sizeof(head) + size),
-		.error = error,
+		.error = lam_wire_error(error),
 		.unique = unique,
 	};
 	struct iovec iov[2] = {
@@ -102,8 +115,6 @@ int lam_channel_reply(int fd, uint64_t unique, int error, const void *data, size
 	};
 	ssize_t n;
 
-	if (error > 0 || error < -MAX_WIRE_ERRNO)
-		head.error = -EIO;
 	do
 		n = writev(fd, iov, size ? 2 : 1);
 	while (n < 0 && (errno == EINTR || errno == EAGAIN));

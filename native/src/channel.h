@@ -10,6 +10,7 @@
 #ifndef LAMINA_CHANNEL_H
 #define LAMINA_CHANNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@ struct lam_buf {
 	struct lam_buf *next; /* the pool's queue */
 	size_t cap;	      /* bytes at 'data' */
 	size_t len;	      /* of those, the request's */
+	bool lent;	      /* not this thread's to give away (uring.h) */
 	_Alignas(16) unsigned char data[];
 };
 
@@ -38,10 +40,16 @@ struct lam_buf *lam_buf_take(struct lam_buf **slot);
  */
 int lam_channel_read(int fd, struct lam_buf *buf);
 
+/* The same where the device does not block: -EAGAIN if nothing is there. */
+int lam_channel_try(int fd, struct lam_buf *buf);
+
+/* Errors that the kernel would refuse are -EIO. */
+int lam_wire_error(int error);
+
 /*
  * lam_channel_reply() - answer 'unique' with data, or with a negative errno
  *
- * Errors that the kernel would refuse go out as -EIO, so that the caller wakes in any case.
+ * Errors go out as lam_wire_error() has them, so that the caller wakes in any case.
  */
 int lam_channel_reply(int fd, uint64_t unique, int error, const void *data, size_t size);
 

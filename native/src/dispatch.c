@@ -253,5 +253,5 @@ void lam_dispatch(struct lam_worker *worker)
 	if (worker->srv->config.debug)
 		trace(worker, &head, err);
 	if (err && !(op->flags & LAM_OP_SILENT))
-		lam_channel_reply(worker->srv->fd, head.unique, err, NULL, 0);
+		lam_answer(worker->srv, head.unique, err, NULL, 0);
 }

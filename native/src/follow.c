@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* follow - see follow.h */
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,27 @@ static long runnable(const struct lam_follow *follow)
 	for (int field = 0; at && field < 3; field++)
 		at = strchr(at + 1, ' ');
 	return at ? strtol(at, NULL, 10) : 0;
+}
+
+static void *try_return(void *unused)
+{
+	struct sched_param param = { .sched_priority = 0 };
+
+	(void)unused;
+	if (sched_setscheduler(0, SCHED_IDLE, &param) < 0 || sched_setscheduler(0, SCHED_OTHER, &param) < 0)
+		return NULL;
+	return "yes";
+}
+
+bool lam_follow_can_return(void)
+{
+	void *answer = NULL;
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, try_return, NULL))
+		return false;
+	pthread_join(thread, &answer);
+	return answer;
 }
 
 void lam_follow_begin(struct lam_follow *follow, struct lam_watch *watch, bool wanted, int64_t quiet_until)

@@ -40,6 +40,9 @@ struct lam_follow {
 	cpu_set_t allowed; /* where this thread may run at all */
 };
 
+/* Whether this process may leave SCHED_IDLE, tried by a thread of its own. */
+bool lam_follow_can_return(void);
+
 void lam_follow_begin(struct lam_follow *follow, struct lam_watch *watch, bool wanted, int64_t quiet_until);
 void lam_follow_end(struct lam_follow *follow);
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "ops.h"
+#include "uring.h"
 
 #define OLDEST_MINOR 23 /* Linux 3.15; below, structures have other sizes */
 #define DIRECT_MINOR 45 /* Linux 6.18: a direct write takes pages away that were read meanwhile */
@@ -63,6 +64,20 @@ static bool wants_passthrough(const struct lam_server *srv, uint64_t offered)
 	return (offered & FUSE_PASSTHROUGH) && may_register_files();
 }
 
+/* The rings are there before the kernel is told: it then waits for them. */
+static bool opens_ring(struct lam_server *srv, uint64_t offered)
+{
+	int err;
+
+	if (!srv->uring)
+		return false;
+	err = offered & FUSE_OVER_IO_URING ? lam_uring_open(srv->uring, srv->fd, srv->config.max_write)
+					   : -EOPNOTSUPP;
+	if (err)
+		lam_uring_settle(srv->uring, err);
+	return !err;
+}
+
 static uint64_t choose(struct lam_server *srv, uint64_t offered)
 {
 	const struct lam_server_config *config = &srv->config;
@@ -73,6 +88,8 @@ static uint64_t choose(struct lam_server *srv, uint64_t offered)
 
 	if (passthrough)
 		want |= FUSE_PASSTHROUGH;
+	if (opens_ring(srv, offered))
+		want |= FUSE_OVER_IO_URING;
 	want |= stateless ? FUSE_NO_OPEN_SUPPORT : FUSE_ATOMIC_O_TRUNC;
 	if (config->writeback == LAM_ON)
 		want |= FUSE_WRITEBACK_CACHE;
@@ -100,6 +117,16 @@ static void settle(struct lam_server *srv, const struct fuse_init_in *in, uint64
 	session->max_write = srv->config.max_write;
 	if (!(session->flags & FUSE_MAX_PAGES) && session->max_write > 32 * page)
 		session->max_write = 32 * page;
+	if ((session->flags & FUSE_OVER_IO_URING) && session->max_write > lam_uring_max_write(srv->uring))
+		session->max_write = lam_uring_max_write(srv->uring);
+}
+
+/* Over io_uring any reply has to fit: an attribute's value, too. */
+static uint16_t max_pages(const struct lam_session *session, uint32_t page)
+{
+	uint32_t least = session->flags & FUSE_OVER_IO_URING ? LAM_URING_REPLY_MAX / page : 0;
+
+	return (uint16_t)(session->max_write / page > least ? session->max_write / page : least);
 }
 
 int lam_op_init(struct lam_req *req)
@@ -129,7 +156,7 @@ int lam_op_init(struct lam_req *req)
 	out.congestion_threshold = CONGESTION;
 	out.max_write = session->max_write;
 	out.time_gran = 1;
-	out.max_pages = (uint16_t)(session->max_write / page);
+	out.max_pages = max_pages(session, page);
 	out.max_stack_depth = session->flags & FUSE_PASSTHROUGH ? STACK_DEPTH : 0;
 	session->ready = true;
 	lam_reply(req, &out, sizeof(out));

@@ -12,6 +12,7 @@
 #include "pool.h"
 #include "serve.h"
 #include "slow.h"
+#include "uring.h"
 #include "watch.h"
 #include "worker.h"
 
@@ -75,6 +76,8 @@ static void *hot_main(void *arg)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	lam_worker_hot(keeper->srv);
 	atomic_store(&keeper->hot_runs, false);
+	if (keeper->srv->uring)
+		lam_uring_linger(keeper->srv->uring);
 	return NULL;
 }
 
@@ -146,7 +149,7 @@ int lam_keeper_start(struct lam_keeper *keeper)
 	return -err;
 }
 
-/* The signal may come between the look at 'stopping' and the read(2): repeat it. */
+/* It takes no more requests.  The signal may come between the look at 'stopping' and the read(2): repeat it. */
 static void kick_hot(struct lam_keeper *keeper)
 {
 	struct timespec pause = { .tv_nsec = KICK_INTERVAL_NS };
@@ -155,9 +158,6 @@ static void kick_hot(struct lam_keeper *keeper)
 		pthread_kill(keeper->hot, KICK_SIGNAL);
 		nanosleep(&pause, NULL);
 	}
-	if (keeper->has_hot)
-		pthread_join(keeper->hot, NULL);
-	keeper->has_hot = false;
 }
 
 void lam_keeper_stop(struct lam_keeper *keeper)
@@ -165,4 +165,13 @@ void lam_keeper_stop(struct lam_keeper *keeper)
 	lam_keeper_want(keeper, LAM_KEEP_STOP);
 	pthread_join(keeper->self, NULL);
 	kick_hot(keeper);
+}
+
+void lam_keeper_dismiss(struct lam_keeper *keeper)
+{
+	if (keeper->srv->uring)
+		lam_uring_dismiss(keeper->srv->uring);
+	if (keeper->has_hot)
+		pthread_join(keeper->hot, NULL);
+	keeper->has_hot = false;
 }

@@ -29,8 +29,10 @@ int lam_keeper_start(struct lam_keeper *keeper);
 /* From any thread; 'wants' are LAM_KEEP_*. */
 void lam_keeper_want(struct lam_keeper *keeper, uint32_t wants);
 
-/* Ends and joins both threads; 'srv->stopping' is set. */
+/* Ends the keeper and has the hot thread take no more requests; 'srv->stopping' is set. */
 void lam_keeper_stop(struct lam_keeper *keeper);
+/* After it, when nobody answers any more: ends the hot thread, through which the pool may have answered. */
+void lam_keeper_dismiss(struct lam_keeper *keeper);
 void lam_keeper_free(struct lam_keeper *keeper); /* NULL is fine */
 
 #endif

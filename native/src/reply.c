@@ -12,6 +12,7 @@
 #include "backing.h"
 #include "channel.h"
 #include "serve.h"
+#include "uring.h"
 
 int lam_req_string(struct lam_req *req, const char **text)
 {
@@ -42,9 +43,16 @@ int lam_req_name(struct lam_req *req, const char **name)
 	return 0;
 }
 
+int lam_answer(struct lam_server *srv, uint64_t unique, int error, const void *data, size_t size)
+{
+	if (srv->uring && lam_uring_reply(srv->uring, unique, error, data, size))
+		return 0;
+	return lam_channel_reply(srv->fd, unique, error, data, size);
+}
+
 int lam_reply(const struct lam_req *req, const void *data, size_t size)
 {
-	return lam_channel_reply(req->srv->fd, req->head->unique, 0, data, size);
+	return lam_answer(req->srv, req->head->unique, 0, data, size);
 }
 
 void lam_fill_attr(const struct lam_attr *attr, struct fuse_attr *out)

@@ -36,6 +36,7 @@ struct lam_slow;
 struct lam_backing;
 struct lam_keeper;
 struct lam_buf;
+struct lam_uring;
 
 /* Seconds and nanoseconds, as replies carry them. */
 struct lam_timeout {
@@ -74,6 +75,7 @@ struct lam_server {
 	struct lam_slow *slow;
 	struct lam_backing *backing;
 	struct lam_keeper *keeper;
+	struct lam_uring *uring; /* NULL: not asked for */
 
 	atomic_bool stopping;
 	atomic_uint events; /* a bit an enum lam_event that waits to be reported */
@@ -128,6 +130,9 @@ int lam_req_string(struct lam_req *req, const char **text);
 /* ---- reply; 0, or a negative errno if the kernel did not take it and so took no references ---- */
 
 int lam_reply(const struct lam_req *req, const void *data, size_t size);
+
+/* For those who know a request by its number alone: data, or a negative errno, the way it came. */
+int lam_answer(struct lam_server *srv, uint64_t unique, int error, const void *data, size_t size);
 
 /* A new or found name.  Takes the lookup back if the kernel does not want it. */
 int lam_reply_entry(const struct lam_req *req, const struct lam_entry *entry);

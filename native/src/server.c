@@ -4,7 +4,8 @@
  *
  * Threads: the hot thread and the keeper from lam_server_start() to lam_server_stop(), pool
  * threads as needed.  Order of the end: the keeper (nobody starts threads any more), the hot
- * thread (no new requests), the pool (what is queued is still done).
+ * thread's requests, the pool (what is queued is still done), the hot thread itself, which over
+ * io_uring carries the pool's replies.
  */
 #include <errno.h>
 #include <poll.h>
@@ -20,6 +21,7 @@
 #include "pool.h"
 #include "serve.h"
 #include "slow.h"
+#include "uring.h"
 
 #define TIMEOUT_MAX 1e9 /* seconds, some thirty years: more overflows the kernel's jiffies */
 #define PAGE 4096u
@@ -90,6 +92,11 @@ static int open_parts(struct lam_server *srv)
 	srv->slow = lam_slow_new(srv);
 	if (!srv->slow)
 		return -errno;
+	if (srv->config.io_uring == LAM_ON) {
+		srv->uring = lam_uring_new();
+		if (!srv->uring)
+			return -errno;
+	}
 	srv->keeper = lam_keeper_new(srv);
 	return srv->keeper ? 0 : -errno;
 }
@@ -124,6 +131,11 @@ int lam_server_start(struct lam_server *srv)
 	if (!err)
 		srv->started = true;
 	return err;
+}
+
+int lam_server_uring(struct lam_server *srv)
+{
+	return srv->uring ? lam_uring_settled(srv->uring) : -ENOSYS;
 }
 
 /* The end stays reported, whoever asks again. */
@@ -187,6 +199,7 @@ void lam_server_stop(struct lam_server *srv)
 	atomic_store(&srv->stopping, true);
 	lam_keeper_stop(srv->keeper);
 	lam_pool_stop(srv->pool);
+	lam_keeper_dismiss(srv->keeper);
 	srv->started = false;
 }
 
@@ -196,6 +209,7 @@ void lam_server_free(struct lam_server *srv)
 		return;
 	lam_server_stop(srv);
 	lam_keeper_free(srv->keeper);
+	lam_uring_free(srv->uring);
 	lam_slow_free(srv->slow);
 	lam_backing_free(srv->backing);
 	lam_pool_free(srv->pool);

@@ -287,8 +287,8 @@ static void carry(struct lam_slow *slow, struct lam_buf *buf)
 	pthread_mutex_unlock(&slow->lock);
 	if (!head->error)
 		lam_amend_reply(slow->srv, shape, data, buf->len - sizeof(*head));
-	if (lam_channel_reply(device, head->unique, head->error, data, buf->len - sizeof(*head)) == -EINVAL)
-		lam_channel_reply(device, head->unique, -EIO, NULL, 0);
+	if (lam_answer(slow->srv, head->unique, head->error, data, buf->len - sizeof(*head)) == -EINVAL)
+		lam_answer(slow->srv, head->unique, -EIO, NULL, 0);
 }
 
 void lam_slow_relay(struct lam_slow *slow)
@@ -364,7 +364,7 @@ void lam_slow_give_up(struct lam_slow *slow)
 	if (!atomic_exchange(&slow->failed, true) && has_peer(slow))
 		take_back_unread(slow);
 	while (lam_u64set_pop(&slow->under_way, &unique))
-		lam_channel_reply(slow->srv->fd, unique, -EIO, NULL, 0);
+		lam_answer(slow->srv, unique, -EIO, NULL, 0);
 	pthread_mutex_unlock(&slow->lock);
 }
 

@@ -10,6 +10,7 @@
 
 #include "follow.h"
 #include "serve.h"
+#include "uring.h"
 #include "watch.h"
 
 static bool read_of(pid_t tid, const char *name, char *text, size_t size)
@@ -78,7 +79,9 @@ static bool has_ward(struct lam_watch *watch)
 
 int lam_watch_fd(struct lam_server *srv)
 {
-	return has_ward(&srv->watch) && !srv->watch.looks ? srv->fd : -1;
+	if (!has_ward(&srv->watch) || srv->watch.looks)
+		return -1;
+	return lam_uring_serves(srv->uring) ? lam_uring_stir_fd(srv->uring) : srv->fd;
 }
 
 int lam_watch_timeout(struct lam_server *srv)
@@ -96,6 +99,8 @@ static bool look(struct lam_server *srv, struct lam_watch *watch, pid_t tid)
 	watch->requests = requests;
 	if (progress)
 		return true;
+	if (lam_uring_serves(srv->uring))
+		lam_uring_stir(srv->uring, true); /* before the look at the thread: no request is missed */
 	if (!is_runnable(tid))
 		return false;
 	ran = ran_ns(tid);
@@ -118,6 +123,8 @@ void lam_watch_look(struct lam_server *srv, bool pending)
 		watch->looks = look(srv, watch, tid);
 		watch->next_ns = now + LAM_WATCH_MS * 1000000ll;
 	} else if (!watch->looks) {
+		if (lam_uring_serves(srv->uring))
+			lam_uring_stir(srv->uring, false);
 		watch->looks = true;
 		watch->next_ns = now + LAM_WATCH_MS * 1000000ll;
 		watch->requests = atomic_load_explicit(&srv->requests, memory_order_relaxed);

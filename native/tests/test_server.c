@@ -200,6 +200,30 @@ static void does_not_block_on_a_full_socket(void)
 	kernel_close(&k);
 }
 
+/* The other end offers io_uring, but a socket takes no such commands: then it is read as ever. */
+static void falls_back_from_io_uring(void)
+{
+	struct lam_server_config config = { .io_uring = LAM_ON };
+	struct fuse_fsync_in fsync = { .fh = 0 };
+	struct fuse_getattr_in in = { .fh = 0 };
+	struct kernel k;
+	int reason;
+
+	kernel_open(&k, &config, 1);
+	reason = lam_server_uring(k.srv);
+	EXPECT(reason < 0 && reason != -ENOSYS);
+	EXPECT(kernel_call(&k, FUSE_GETATTR, 1, &in, sizeof(in)) == sizeof(struct fuse_attr_out));
+	EXPECT(kernel_call(&k, FUSE_FSYNCDIR, 1, &fsync, sizeof(fsync)) == 0);
+	kernel_close(&k);
+	kernel_open(&k, &config, 0); /* no INIT ever comes */
+	kernel_hang_up(&k);
+	EXPECT(lam_server_uring(k.srv) == -ECANCELED);
+	kernel_close(&k);
+	kernel_open(&k, NULL, 1);
+	EXPECT(lam_server_uring(k.srv) == -ENOSYS);
+	kernel_close(&k);
+}
+
 int main(void)
 {
 	kernel_watchdog(100);
@@ -211,5 +235,6 @@ int main(void)
 	cuts_setxattr_for_libfuse();
 	answers_without_the_slow_path();
 	does_not_block_on_a_full_socket();
+	falls_back_from_io_uring();
 	return 0;
 }

@@ -63,7 +63,7 @@ class Scene:
 
 def abilities(target: str) -> frozenset[str]:
     """Return what the processes on a target may do."""
-    slow = target in ("lamina-forward", "lamina-pyfuse3")  # 0.2 ms a request
+    slow = target in ("lamina-forward", "lamina-io-uring-forward", "lamina-pyfuse3")  # 0.2 ms a request
     return KINDS[TARGETS[target].realm].abilities | (frozenset() if slow else {"fast"})
 
 

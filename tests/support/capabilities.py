@@ -6,18 +6,20 @@ is skipped with that reason; `--require fuse,userns,root` turns the skip into a 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.support import accounts
 
 DRIVER = "lamina-unionfs"
+URING_PARAMETER = Path("/sys/module/fuse/parameters/enable_uring")
 _INITIAL_MAP = ["0", "0", "4294967295"]
 
 
@@ -36,6 +38,27 @@ def _fuse() -> str | None:
     except OSError as exc:
         return f"/dev/fuse: {exc.strerror}"
     return None
+
+
+def _fuse_uring() -> str | None:
+    """FUSE over io_uring: the parameter is root's to set, and each mount needs it only at its beginning."""
+    if not URING_PARAMETER.exists():
+        return f"no {URING_PARAMETER}: the kernel has no FUSE over io_uring"
+    disabled = Path("/proc/sys/kernel/io_uring_disabled")
+    if disabled.exists() and disabled.read_text().strip() == "2":
+        return f"{disabled} is 2"
+    return probe("root")
+
+
+@contextlib.contextmanager
+def fuse_uring_enabled() -> Iterator[None]:
+    """Have the kernel offer FUSE over io_uring to what is mounted meanwhile."""
+    before = URING_PARAMETER.read_text()
+    URING_PARAMETER.write_text("Y")
+    try:
+        yield
+    finally:
+        URING_PARAMETER.write_text(before)
 
 
 def _trial(argv: list[str]) -> str | None:
@@ -120,6 +143,7 @@ def _driver() -> str | None:
 PROBES: dict[str, Callable[[], str | None]] = {
     "root": _root,
     "fuse": _fuse,
+    "fuse_uring": _fuse_uring,
     "userns": _userns,
     "subids": _subids,
     "fusermount": _fusermount,

@@ -50,6 +50,10 @@ TARGETS = {
         Target("kernel-userns", "overlay", "userns", ("userxattr",), ("overlayfs_userns",)),
         Target("lamina-native", "lamina", "root", (), ("fuse",)),
         Target("lamina-passthrough", "lamina", "root", ("passthrough=upper",), ("fuse",)),
+        Target("lamina-io-uring", "lamina", "root", ("io_uring",), ("fuse", "fuse_uring")),
+        Target(
+            "lamina-io-uring-forward", "lamina", "root", ("io_uring", "forward=all"), ("fuse", "fuse_uring")
+        ),
         Target("lamina-forward", "lamina", "root", ("forward=all",), ("fuse",)),
         Target("lamina-pyfuse3", "lamina", "root", ("engine=pyfuse3",), ("fuse",)),
         Target("lamina-userns", "lamina", "userns", (), ("fuse",)),
@@ -118,13 +122,26 @@ def mounted(
         if target.kind == "overlay":
             _mount_overlay(target, layers, at, realm, [*target.options, *options], cwd)
         else:
-            server = _start(server_argv(target, layers, at, options), at, realm, log, cwd)
+            with _uring(target, log):
+                server = _start(server_argv(target, layers, at, options), at, realm, log, cwd)
         yield Mounted(at, realm, layers, server, log)
     finally:
         try:
             unmount(at, realm, server, log)
         finally:
             realm.live.remove(at)
+
+
+@contextlib.contextmanager
+def _uring(target: Target, log: Path) -> Iterator[None]:
+    """Let a target have io_uring that asks for it, and hold it to that: no falling back."""
+    if "io_uring" not in target.options:
+        yield
+        return
+    with capabilities.fuse_uring_enabled():
+        yield
+    if "io_uring:" in _tail(log):
+        raise SupportError(f"{target.name}: {_tail(log)}")
 
 
 def _mount_overlay(

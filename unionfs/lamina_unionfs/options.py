@@ -105,6 +105,7 @@ DEFAULTS: Draft = {
     "open": "auto",
     "writeback": "auto",
     "follow": "auto",
+    "io_uring": False,
     "forward": "",
     "max_write": 0,
     "direct_read": 0,
@@ -150,6 +151,7 @@ class Options:
     open: str
     writeback: str
     follow: str
+    io_uring: bool
     forward: str
     max_write: int
     direct_read: int
@@ -239,6 +241,10 @@ def _noxattrs(draft: Draft, name: str, value: str | None) -> None:
     draft["noxattrs"] = value is None or values.on_off(name, value)
 
 
+def _io_uring(draft: Draft, name: str, value: str | None) -> None:
+    draft["io_uring"] = value is None or values.on_off(name, value)
+
+
 def _xino(draft: Draft, name: str, value: str | None) -> None:
     draft["xino"] = values.choice(name, value, ("on", "off", "auto")) != "off"
 
@@ -306,6 +312,7 @@ TABLE: dict[str, Callable[[Draft, str, str | None], None]] = {
     "passthrough": _choice("passthrough", "auto", "on", "upper", "off"),
     "open": _choice("open", "auto", "stateless", "handles"),
     "follow": _choice("follow", "auto", "on", "off"),
+    "io_uring": _io_uring,
     "forward": _store("forward", lambda name, value: values.text(name, value).replace(":", ",")),
     "layers": _store("layers_file", values.text),
     "devicedir": _store("devicedir", _path),

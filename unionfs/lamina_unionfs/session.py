@@ -11,6 +11,7 @@ through its own mount.
 
 from __future__ import annotations
 
+import errno
 import posix
 
 from lamina_native import core as native
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lamina_unionfs.options import Options
     from lamina_unionfs.slow import SlowPath
 
+RING_PARAMETER = "/sys/module/fuse/parameters/enable_uring"
 STATELESS = {"auto": "auto", "stateless": "on", "handles": "off"}
 
 
@@ -41,6 +43,8 @@ def serve(
         layers.check(options)
         place = _place(mountpoint)
         if options.engine == "pyfuse3":
+            if options.io_uring:
+                report.note("io_uring: engine=pyfuse3 reads /dev/fuse", detached=False)
             from lamina_unionfs import complete_path
 
             complete_path.complete()
@@ -123,6 +127,7 @@ def _serve_fast(
             stateless=STATELESS[options.open],
             writeback=options.writeback,
             follow=options.follow,
+            io_uring=options.io_uring,
             max_write=options.max_write,
             direct_read=options.direct_read,
             debug=debug,
@@ -133,6 +138,8 @@ def _serve_fast(
         )
         server.start()
         server.prime(place)
+        if options.io_uring:
+            _say_without_ring(server.uring())
     except OSError as error:
         mounting.detach(place)
         posix.close(device)
@@ -144,6 +151,15 @@ def _serve_fast(
         server.stop()
         server.close()
         posix.close(device)
+
+
+def _say_without_ring(reason: int) -> None:
+    if reason == 0:
+        return
+    why = posix.strerror(reason)
+    if reason == errno.EOPNOTSUPP:
+        why = f"the kernel does not offer it (root enables it in {RING_PARAMETER})"
+    report.note(f"io_uring: {why}; requests are read from /dev/fuse", detached=False)
 
 
 class _Events:

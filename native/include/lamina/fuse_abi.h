@@ -532,6 +532,34 @@ struct fuse_backing_map {
 #define FUSE_DEV_IOC_BACKING_OPEN _IOW(229, 1, struct fuse_backing_map) /* returns the id, > 0 */
 #define FUSE_DEV_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)
 
+/* ---- requests over io_uring: IORING_OP_URING_CMD on the device, 128-byte submissions ---- */
+
+enum fuse_uring_cmd {
+	FUSE_IO_URING_CMD_REGISTER = 1,		/* addr, len: two iovecs, header and payload */
+	FUSE_IO_URING_CMD_COMMIT_AND_FETCH = 2, /* the reply lies in both */
+};
+
+struct fuse_uring_cmd_req { /* in the submission's 80 bytes of command */
+	uint64_t flags;
+	uint64_t commit_id;
+	uint16_t qid; /* a possible CPU's number */
+	uint8_t padding[6];
+};
+
+struct fuse_uring_ent_in_out {
+	uint64_t flags;
+	uint64_t commit_id;  /* to be given back */
+	uint32_t payload_sz; /* bytes behind the opcode's structure; of a reply all but its header */
+	uint32_t padding;
+	uint64_t reserved;
+};
+
+struct fuse_uring_req_header {
+	unsigned char in_out[128]; /* struct fuse_in_header, or fuse_out_header */
+	unsigned char op_in[128];  /* the opcode's structure */
+	struct fuse_uring_ent_in_out ring_ent_in_out;
+};
+
 _Static_assert(sizeof(struct fuse_in_header) == 40, "kernel interface");
 _Static_assert(sizeof(struct fuse_out_header) == 16, "kernel interface");
 _Static_assert(sizeof(struct fuse_init_in) == 64, "kernel interface");
@@ -556,5 +584,7 @@ _Static_assert(sizeof(struct fuse_setxattr_in) == 16, "kernel interface");
 _Static_assert(sizeof(struct fuse_dirent) == 24, "kernel interface");
 _Static_assert(sizeof(struct fuse_direntplus) == 152, "kernel interface");
 _Static_assert(sizeof(struct fuse_backing_map) == 16, "kernel interface");
+_Static_assert(sizeof(struct fuse_uring_cmd_req) == 24, "kernel interface");
+_Static_assert(sizeof(struct fuse_uring_req_header) == 288, "kernel interface");
 
 #endif

@@ -42,6 +42,8 @@ struct lam_server_config {
 	uint32_t pool_threads; /* at most; 0: 4 */
 	uint32_t debug;	       /* 1: one line a request on stderr */
 	uint32_t follow;       /* enum lam_tristate: the reader stays on its client's CPU; auto is on */
+	uint32_t io_uring;     /* enum lam_tristate: on tries requests over io_uring; auto is off */
+	uint32_t padding;
 	/*
 	 * Bytes; 0: none.  Lower files of at least that size which nobody may execute are read past
 	 * the page cache: large reads cost half, small ones more.  Opens are heard of then.
@@ -70,6 +72,13 @@ int lam_server_start(struct lam_server *server);
  * Opens a file of its own below the absolute path 'mountpoint'.  Whatever it returns, the mount works.
  */
 int lam_server_prime(struct lam_server *server, const char *mountpoint);
+/*
+ * lam_server_uring() - how requests come, once started: waits until the kernel has been asked
+ *
+ * 0: over io_uring.  -ENOSYS: nobody asked for that.  Else they are read from the device, for the reason
+ * given: -EOPNOTSUPP where the kernel does not offer it, or what setting it up said.
+ */
+int lam_server_uring(struct lam_server *server);
 /* Returns an enum lam_event or a negative errno; '*detail' is the signal number or errno. */
 int lam_server_wait(struct lam_server *server, int *detail);
 /* The slow path's end of the pair, for pyfuse3.init(ops, "/dev/fd/N"); the server keeps owning it. */
