@@ -4,6 +4,8 @@ import struct
 from collections.abc import Iterable
 from enum import IntEnum
 
+from lamina_runtime.errors import LaminaError
+
 MAGIC = b"LAMPLAN1"
 ARGUMENTS = 8
 
@@ -53,6 +55,12 @@ class Op(IntEnum):
     ALONE = 76
 
 
+class RecordError(LaminaError, ValueError):
+    """An argument that the kernel has no way to take, as an image's configuration may hold."""
+
+    exit_code = 125
+
+
 class Record:
     """One record: an op and its arguments, as the launcher will read them."""
 
@@ -84,7 +92,7 @@ class Record:
 def _bytes(op: Op, argument: Argument) -> bytes:
     raw = argument if isinstance(argument, bytes) else str(argument).encode("utf-8", "surrogateescape")
     if b"\0" in raw and op is not Op.SECCOMP:
-        raise ValueError(f"{op.name}: a NUL in {argument!r}")
+        raise RecordError(f"{op.name.lower()}: a NUL byte in {argument!r}")
     return raw
 
 

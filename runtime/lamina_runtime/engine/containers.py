@@ -9,6 +9,7 @@ run directory, so that nothing is written into its upper.
 """
 
 import datetime
+import logging
 import os
 import socket
 import sys
@@ -26,6 +27,7 @@ from lamina_runtime.container.state import ConflictError, Container, Containers
 from lamina_runtime.container.wishes import Wishes
 from lamina_runtime.engine import confinement, naming
 from lamina_runtime.engine.context import Engine
+from lamina_runtime.engine.ladder import Ladder
 from lamina_runtime.oci import json
 from lamina_runtime.store import files
 from lamina_runtime.store.images import Image
@@ -93,7 +95,7 @@ def start(
         container.forget_run(again=again)
         image = engine.store.images.get(container.record.image)
         mapped = ids.choose(os.geteuid(), os.getegid())
-        config = _bundle(container, image, mapped)
+        config = _bundle(engine, container, image, mapped)
         if config["process"]["terminal"]:
             config["process"]["consoleSize"] = {"height": rows, "width": columns}
         files.replace(container.data / "config.json", json.dump(config), temporary=container.data)
@@ -117,7 +119,7 @@ def remove(engine: Engine, container: Container) -> None:
         containers(engine).forget(container)
 
 
-def _bundle(container: Container, image: Image, mapped: ids.Ids) -> dict[str, Any]:
+def _bundle(engine: Engine, container: Container, image: Image, mapped: ids.Ids) -> dict[str, Any]:
     run = container.run
     (run / "merged").mkdir(mode=0o755, parents=True, exist_ok=True)
     wishes = container.record.wishes
@@ -128,7 +130,20 @@ def _bundle(container: Container, image: Image, mapped: ids.Ids) -> dict[str, An
     own = {f"/etc/{name}": str(run / name) for name in ("hosts", "hostname", "resolv.conf")}
     own |= confinement.files(mapped, run)
     profile = confinement.profile(wishes)
-    place = bundle.Place(str(run / "merged"), mapped.uids, mapped.gids, files=own, profile=profile)
+    proc = Ladder(engine.root).fresh_proc()
+    if not proc:
+        logging.getLogger(__name__).info(
+            "/proc is masked here: the outer one is shown, and the host's processes with it"
+        )
+    place = bundle.Place(
+        str(run / "merged"),
+        mapped.uids,
+        mapped.gids,
+        files=own,
+        proc=proc,
+        own=[kind for kind in bundle.NAMESPACES if proc or kind != "pid"],
+        profile=profile,
+    )
     config = bundle.make(image.config.config, wishes, place)
     config["hostname"] = "" if "uts" in wishes.share else hostname
     return config

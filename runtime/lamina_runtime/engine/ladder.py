@@ -123,6 +123,11 @@ class Ladder:
         fix = f"sysctl user.max_{short}_namespaces=10000"
         return _rung(f"{kind} namespace", error, means, fix)
 
+    def fresh_proc(self) -> bool:
+        """Whether a proc of one's own can be mounted; tried only where something lies over /proc."""
+        rows = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        return not any(line.split()[4].startswith("/proc/") for line in rows) or self._proc().found
+
     def _proc(self) -> Rung:
         proc = Record(Op.MOUNT, "proc", "proc", "/proc", "0xe", "")
         error = self._try([*self._inside("mount"), "pid"], proc)
