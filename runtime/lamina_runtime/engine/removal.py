@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lamina_runtime.engine import filters, listing, mounts, naming
+from lamina_runtime.engine import containers, filters, listing, mounts, naming
 from lamina_runtime.errors import LaminaError
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def remove(engine: Engine, word: str, *, force: bool) -> Removed:
             details="\n".join(sorted(named.reference.familiar for named in names)),
         )
     _refuse_if_used(engine, image)
+    if _of_containers(engine, image, force=force):
+        return Removed(_untag(engine, names), ())  # the containers keep it, without a name
     untagged = _untag(engine, names)
     store.images.remove(image.id)
     return Removed(untagged, (str(image.id),))
@@ -82,9 +84,25 @@ def _refuse_if_used(engine: Engine, image: Image) -> None:
         )
 
 
+def _of_containers(engine: Engine, image: Image, *, force: bool) -> bool:
+    """Say whether containers are of this image; refuse where that is not to be overruled."""
+    users = [one for one in containers.containers(engine).list() if one.record.image == image.id]
+    for one in users:
+        running = one.status().kind in ("running", "starting")
+        if running or not force:
+            must, how = ("cannot", "running") if running else ("must", "stopped")
+            raise ConflictError(
+                f"conflict: unable to delete {image.id.short} ({must} be forced) - "
+                f"image is being used by {how} container {one.id[:12]}",
+                hint=f"lamina rm {'-f ' if running else ''}{one.record.name}",
+            )
+    return bool(users)
+
+
 def prune(engine: Engine, *, everything: bool, words: Sequence[str]) -> Removed:
     """Remove the images without a name, or with `everything` all that are not mounted."""
     used = {mount.image_id for mount in mounts.active(engine)}
+    used |= {str(one.record.image) for one in containers.containers(engine).list()}
     untagged: list[str] = []
     deleted: list[str] = []
     for listed in listing.chosen(engine.store, words, filters.PRUNE_KEYS):

@@ -1,0 +1,1 @@
+"""Containers, through the installed command."""

@@ -1,0 +1,93 @@
+"""From start to removal: stop, kill, pause, logs, exec, and what survives a killed monitor or driver."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.containers_cli.conftest import IMAGE, Host, wait_for
+
+pytestmark = [pytest.mark.fuse, pytest.mark.userns, pytest.mark.root, pytest.mark.timeout(120)]
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _pid(host: Host, name: str) -> int:
+    return int(host("inspect", "-f", "{{.State.Pid}}", name))
+
+
+def test_stop_start_logs_and_rename(host: Host) -> None:
+    script = "trap 'exit 3' TERM; echo one; echo two >&2; while :; do sleep 0.1; done"
+    host("run", "-d", "--name", "first", IMAGE, "sh", "-c", script)
+    wait_for(lambda: host.run("logs", "first").stdout == "one\n", 20)
+    host("stop", "first")
+    assert host.state("first") == "exited 3"
+    host("rename", "first", "second")
+    host("start", "second")
+    assert host.state("second") == "running 0"
+    wait_for(lambda: host.run("logs", "second").stdout == "one\none\n", 20)
+    assert host("logs", "--tail", "0", "second") == ""
+    assert "Up " in host("ps", "--format", "{{.Status}}", "--filter", "name=second")
+    host("kill", "second")
+    assert host.state("second") == "exited 137"
+    assert host("wait", "second") == "137\n"
+
+
+def test_exec(host: Host) -> None:
+    host("run", "-d", "--name", "busy", "-e", "OWN=1", IMAGE, "sleep", "100")
+    assert (
+        host("exec", "-e", "NEW=2", "-w", "/etc", "busy", "sh", "-c", "echo $OWN $NEW $PWD") == "1 2 /etc\n"
+    )
+    assert host("exec", "-i", "busy", "cat", stdin="through\n") == "through\n"
+    assert host.run("exec", "busy", "sh", "-c", "exit 5").returncode == 5
+    assert host.run("exec", "busy", "nosuch").returncode == 127
+    assert host.run("exec", "busy", "/etc/passwd").returncode == 126
+    assert host.run("exec", "nosuch", "true").returncode == 125
+
+
+def test_pause(host: Host) -> None:
+    host("run", "-d", "--name", "still", IMAGE, "sleep", "100")
+    host("pause", "still")
+    assert host.state("still") == "paused 0"
+    assert host.run("pause", "still").returncode == 1
+    assert host.run("exec", "still", "true").returncode == 125
+    host("unpause", "still")
+    assert host.state("still") == "running 0"
+
+
+@pytest.mark.parametrize("who", ["monitor", "first process", "driver"])
+def test_killed(host: Host, who: str) -> None:
+    host("run", "-d", "--name", "victim", IMAGE, "sleep", "100")
+    pid = _pid(host, "victim")
+    (driver,) = host.processes()
+    os.kill({"monitor": _parent(pid), "first process": pid, "driver": driver}[who], signal.SIGKILL)
+    if who == "driver":
+        assert host.state("victim") == "running 0"
+        host("kill", "victim")
+    status = 255 if who == "monitor" else 137
+    wait_for(lambda: host.state("victim") == f"exited {status}", 20)
+    wait_for(lambda: not host.processes() and not Path(f"/proc/{pid}").exists(), 20)
+    host("start", "victim")
+    assert host.state("victim") == "running 0"
+
+
+def test_restart_policy(host: Host) -> None:
+    host("run", "-d", "--name", "again", "--restart", "on-failure:2", IMAGE, "sh", "-c", "echo run; exit 1")
+    wait_for(lambda: host("logs", "again") == "run\n" * 3, 30)
+    time.sleep(1)
+    assert host("logs", "again") == "run\n" * 3
+    assert host("inspect", "-f", "{{.RestartCount}}", "again") == "2\n"
+
+
+def test_image_in_use(host: Host) -> None:
+    host("create", "--name", "user", IMAGE)
+    refused = host.run("rmi", IMAGE)
+    assert refused.returncode == 1
+    assert "must be forced" in refused.stderr
+    assert host.run("run", "--rm", IMAGE, "true").returncode == 0
