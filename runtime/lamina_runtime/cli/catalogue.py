@@ -78,6 +78,7 @@ why                     why                   Show which layer a path of an imag
 diff                    diff                  Show what a container changed, or what differs between images
 commit                  commit                Create a new image from a container's changes
 bench                   bench                 Measure against kernel overlayfs, fuse-overlayfs and podman
+unshare                 unshare               Run a command in the user namespace that containers get
 doctor                  doctor                Try what containers need of this host
 info                    info                  Display system-wide information
 version                 version               Show version information
