@@ -89,3 +89,32 @@ def test_import_from_a_url(lamina: Lamina, layout: Layout, registry: Registry) -
     image = lamina.ok("import", "-q", url, "fetched:1").strip()
     assert lamina.ok("images", "-q", "--no-trunc", "fetched:1").strip() == image
     lamina.refused("import", "-q", f"http://{registry.host}/nothing", status=NETWORK)
+
+
+@pytest.mark.parametrize("lamina", ["user"], indirect=True)
+def test_short_names_mean_what_registries_conf_says(
+    lamina: Lamina, layout: Layout, registry: Registry, tmp_path: Path
+) -> None:
+    skopeo_push(layout.top, "docker.io/library/two:latest", f"{registry.host}/team/two:7")
+    skopeo_push(layout.top, "docker.io/library/one:latest", f"{registry.host}/team/one:latest")
+    own = lamina.top / ".config/lamina"
+    own.mkdir(parents=True)
+    empty = docker_registry(tmp_path / "empty")
+    with empty as other:
+        (own / "registries.toml").write_text(
+            f'unqualified-search-registries = ["{other.host}/team", "{registry.host}/team"]\n'
+            f'[aliases]\nshort = "{registry.host}/team/two"\n'
+        )
+        lamina.give(lamina.top / ".config")
+        lines = lamina.ok("pull", "short:7").splitlines()
+        assert lines[-1] == f"{registry.host}/team/two:7"
+        lines = lamina.ok("pull", "one").splitlines()
+        assert lines[-1] == f"{registry.host}/team/one:latest"
+        error = lamina.refused("pull", "nowhere", status=NETWORK, named="no registry gave it")
+        assert other.host in error
+        assert registry.host in error
+    assert lamina.ok("image", "inspect", "--format", "{{json .RepoTags}}", "short:7") == (
+        f'["{registry.host}/team/two:7"]\n'
+    )
+    assert "Untagged" in lamina.ok("rmi", "one")
+    lamina.refused("image", "inspect", "short:8", status=1, named="No such image")

@@ -1,12 +1,14 @@
 """Which image a word of the command line means.
 
 A word is looked up as docker does: as a name with tag or digest first, then as an image id or
-the beginning of one.  A beginning that fits several images is refused, never guessed.
+the beginning of one, at last as a short name of registries.conf.  A beginning that fits several
+images is refused, never guessed.
 """
 
 from __future__ import annotations
 
 import collections
+import os
 
 from lamina_runtime.errors import LaminaError, NotFoundError
 from lamina_runtime.oci.errors import OciError
@@ -14,6 +16,7 @@ from lamina_runtime.oci.reference import Reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import NamedTuple
 
     from lamina_runtime.oci.digest import Digest
@@ -52,7 +55,23 @@ def resolve(store: Store, word: str) -> Resolved:
             raise LaminaError(f"image id {word!r} is ambiguous: it begins {len(found)} ids", details=ids)
         if found:
             return Resolved(found[0], None)
+    for meant in _meanings(word) if reference else ():
+        image_id = by_reference(store, meant)
+        if image_id is not None:
+            return Resolved(store.images.get(image_id), meant)
     raise NotFoundError(f"No such image: {reference.familiar if reference else word}")
+
+
+def _meanings(word: str) -> Iterator[Reference]:
+    """Yield what registries.conf makes of a short name."""
+    from lamina_runtime.path import directories, user_id
+    from lamina_runtime.registry import configuration
+
+    uid = user_id()
+    own = directories(os.environ, uid=uid).config
+    known = configuration.load(configuration.files(os.environ, own=own, uid=uid))
+    for text in known.candidates(word):
+        yield Reference.parse(text)
 
 
 def by_reference(store: Store, reference: Reference) -> Digest | None:

@@ -86,7 +86,29 @@ def pull(
             )
         ]
 
-    return trio.run(run)
+    pulled = trio.run(run)
+    _note_limits(pulled)
+    return pulled
+
+
+def _note_limits(pulled: list[Pulled]) -> None:
+    import logging
+
+    for one in pulled:
+        limit = one.rate_limit
+        if limit is not None:
+            logging.getLogger(__name__).debug(
+                "%s: %d of %d pulls left in %d s",
+                one.reference.registry,
+                limit.remaining,
+                limit.limit,
+                limit.window,
+            )
+
+
+def meant(word: str, access: Access) -> tuple[str, ...]:
+    """Return the names that a word may mean under registries.conf, in the order to try them."""
+    return options(access).configuration.candidates(word)
 
 
 def wanted_reference(word: str, *, all_tags: bool) -> tuple[Reference, bool]:

@@ -26,11 +26,28 @@ COMMAND = Command(
 
 
 def run(parsed: Parsed, engine: Engine) -> int:
-    """Pull one image, or all of a repository."""
+    """Pull one image, or all of a repository; a short name from the first registry that has it."""
+    from lamina_runtime.engine import transfers
+    from lamina_runtime.errors import NetworkError
+
+    word = parsed.arguments[0]
+    failures: list[str] = []
+    for name in transfers.meant(word, common.access(parsed)):
+        try:
+            return _pull(parsed, engine, name)
+        except NetworkError as error:
+            failures.append(error.render())
+            last = error
+    if len(failures) == 1:
+        raise last
+    raise NetworkError(f"{word}: no registry gave it", details="\n".join(failures))
+
+
+def _pull(parsed: Parsed, engine: Engine, name: str) -> int:
     from lamina_runtime.engine import transfers
 
     quiet, all_tags = parsed.switch("quiet"), parsed.switch("all_tags")
-    reference, default = transfers.wanted_reference(parsed.arguments[0], all_tags=all_tags)
+    reference, default = transfers.wanted_reference(name, all_tags=all_tags)
     if not quiet:
         if default:
             output.line(f"Using default tag: {reference.tag}")
