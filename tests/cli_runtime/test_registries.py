@@ -117,4 +117,4 @@ def test_short_names_mean_what_registries_conf_says(
         f'["{registry.host}/team/two:7"]\n'
     )
     assert "Untagged" in lamina.ok("rmi", "one")
-    lamina.refused("image", "inspect", "short:8", status=1, named="No such image")
+    lamina.refused("image", "inspect", "short:8", status=3, named="No such image")
