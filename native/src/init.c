@@ -86,6 +86,8 @@ static uint64_t choose(struct lam_server *srv, uint64_t offered)
 			 !forwards_handles(srv) && (offered & FUSE_NO_OPEN_SUPPORT);
 	uint64_t want = ALWAYS;
 
+	if (srv->forward & (1ull << FUSE_OPENDIR))
+		want &= ~(uint64_t)FUSE_READDIRPLUS_AUTO; /* pyfuse3 lists with attributes only */
 	if (passthrough)
 		want |= FUSE_PASSTHROUGH;
 	if (opens_ring(srv, offered))
