@@ -67,7 +67,7 @@ logout                  logout                Forget a registry's credentials
 load                    load                  Load images from an archive, an OCI layout or STDIN
 save                    save                  Save images to an archive (streamed to STDOUT by default)
 import                  import_               Make an image of a tarball's file system
-export                  export                Write an image's merged file system as a tar archive
+export                  export                Write a container's or an image's file system as a tar archive
 tag                     tag                   Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
 rmi                     image_rm              Remove one or more images
 inspect                 inspect_any           Return low-level information on containers and images
@@ -77,6 +77,7 @@ unmount                 unmount               Unmount images
 why                     why                   Show which layer a path of an image comes from
 diff                    diff                  Show what a container changed, or what differs between images
 commit                  commit                Create a new image from a container's changes
+cp                      cp                    Copy files/folders between a container and the local filesystem
 bench                   bench                 Measure against kernel overlayfs, fuse-overlayfs and podman
 unshare                 unshare               Run a command in the user namespace that containers get
 doctor                  doctor                Try what containers need of this host
@@ -101,7 +102,9 @@ image unmount           unmount               Unmount images
 image umount            unmount               -
 image diff              diff                  Show what differs between two images or layers
 container commit        commit                Create a new image from a container's changes
+container cp            cp                    Copy files/folders between a container and the local filesystem
 container diff          diff                  Show what a container changed
+container export        export                Write the file system of a container as a tar archive
 image verify            verify                Check images against their digests
 umount                  unmount               -
 store check             store_check           Check the store against its checksums

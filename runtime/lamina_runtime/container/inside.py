@@ -15,10 +15,11 @@ import json
 import os
 import shutil
 import stat
+import sys
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-from lamina_runtime.container import upper
+from lamina_runtime.container import copying, upper
 from lamina_runtime.container.changes import Change, Changes, LayerTar, listing
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.tar.writer import TarWriter
@@ -47,10 +48,31 @@ def remove(task: Task, _: IO[bytes], _out: IO[bytes]) -> None:
     shutil.rmtree(task["target"])
 
 
+def receive(task: Task, source: IO[bytes], _: IO[bytes]) -> None:
+    """Unpack a tar below a directory of the container."""
+    _enter(task)
+    copying.unpack(source, task["path"], owners=task["owners"])
+
+
+def send(task: Task, _: IO[bytes], out: IO[bytes]) -> None:
+    """Write a file or directory of the container as a tar."""
+    _enter(task)
+    copying.pack(task["path"], out.write, task["name"], crossing=not task.get("export"))
+
+
+def look(task: Task, _: IO[bytes], out: IO[bytes]) -> None:
+    """Say what is at a path of the container."""
+    _enter(task)
+    out.write(json.dumps(copying.look(task["path"], follow=task["follow"])).encode())
+
+
 OPERATIONS: dict[str, Callable[[Task, IO[bytes], IO[bytes]], None]] = {
     "changes": changes,
     "layer": layer,
+    "look": look,
+    "receive": receive,
     "remove": remove,
+    "send": send,
 }
 
 
@@ -109,3 +131,11 @@ def _settle(top: int, merged: str) -> None:
                         continue  # hidden there by a mount, or a link on the way
     finally:
         os.close(root)
+
+
+def _enter(task: Task) -> None:
+    """Make the container's tree our root; nothing is imported from then on."""
+    os.chroot(task["root"])
+    os.chdir("/")
+    sys.path.clear()
+    sys.meta_path.clear()

@@ -28,6 +28,7 @@ from lamina_runtime.container.wishes import Wishes
 from lamina_runtime.engine import confinement, naming
 from lamina_runtime.engine.context import Engine
 from lamina_runtime.engine.ladder import Ladder
+from lamina_runtime.errors import NotFoundError
 from lamina_runtime.oci import json
 from lamina_runtime.store import files
 from lamina_runtime.store.images import Image
@@ -38,6 +39,14 @@ LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 def containers(engine: Engine) -> Containers:
     """Return the user's containers."""
     return Containers(engine.root, engine.directories.run)
+
+
+def known(engine: Engine, word: str) -> Container | None:
+    """Return the container of a name or id, None where there is none."""
+    try:
+        return containers(engine).find(word)
+    except NotFoundError:
+        return None
 
 
 def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Container:
@@ -116,7 +125,21 @@ def remove(engine: Engine, container: Container) -> None:
         kept = container.data / "lease"
         if kept.exists():
             engine.store.end_lease(kept.read_text(encoding="ascii"))
+        _clear(container)
         containers(engine).forget(container)
+
+
+def _clear(container: Container) -> None:
+    """Remove what a container wrote, with its ids where they are not all ours."""
+    mapped = ids.choose(os.geteuid(), os.getegid())
+    if not mapped.uids:
+        return
+    from lamina_runtime.engine import inside
+
+    for part in ("upper", "work"):
+        target = container.data / part
+        if target.exists() and any(target.iterdir()):
+            inside.answer({"operation": "remove", "target": str(target)}, mapped)
 
 
 def _bundle(engine: Engine, container: Container, image: Image, mapped: ids.Ids) -> dict[str, Any]:
@@ -181,7 +204,7 @@ def _around(engine: Engine, container: Container, image: Image, mapped: ids.Ids)
         yield Record(Op.REAP)
     if mapped.mappers:
         yield Record(Op.MAPPER, *mapped.mappers)
-    for word in _driver(container, image, mapped):
+    for word in driver(container, image, mapped):
         yield Record(Op.DRIVER, word)
     if container.record.wishes.auto_remove or container.record.wishes.restart not in ("", "no"):
         for word in _after(engine, container):
@@ -202,7 +225,8 @@ def _after(engine: Engine, container: Container) -> list[str]:
     return [*words, "container", "ended", container.id]
 
 
-def _driver(container: Container, image: Image, mapped: ids.Ids) -> list[str]:
+def driver(container: Container, image: Image, mapped: ids.Ids) -> list[str]:
+    """Return the command that mounts a container's tree and serves it."""
     script = str(Path(lamina_unionfs.__file__).parent / "start.py")
     words = [f"lowerdir={_escaped(image.metadata)}", f"upperdir={_escaped(container.data / 'upper')}"]
     words.append(f"workdir={_escaped(container.data / 'work')}")

@@ -49,15 +49,9 @@ def run(parsed: Parsed, engine: Engine) -> int:
 
 def _container(parsed: Parsed, engine: Engine) -> Container | None:
     """Return the container of the one name that was given, None where it is an image's."""
-    from lamina_runtime.engine.containers import containers
-    from lamina_runtime.errors import NotFoundError
+    from lamina_runtime.engine.containers import known
 
-    if len(parsed.arguments) != 1:
-        return None
-    try:
-        return containers(engine).find(parsed.arguments[0])
-    except NotFoundError:
-        return None
+    return known(engine, parsed.arguments[0]) if len(parsed.arguments) == 1 else None
 
 
 def _show(rows: Iterable[dict[str, object]], form: str) -> None:

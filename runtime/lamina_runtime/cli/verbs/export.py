@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from lamina_runtime.engine.context import Engine
 
 COMMAND = Command(
-    ("export", "image export"),
-    "[OPTIONS] IMAGE",
-    "Write an image's merged file system as a tar archive",
+    ("export", "container export", "image export"),
+    "[OPTIONS] CONTAINER|IMAGE",
+    "Write the file system of a container or an image as a tar archive",
     flags=(Flag("output", "Write to a file, instead of STDOUT", short="o", kind=STRING, word="path"),),
     arguments=(1, 1),
 )
@@ -23,11 +23,18 @@ COMMAND = Command(
 
 def run(parsed: Parsed, engine: Engine) -> int:
     """Write the tree of an image."""
-    from lamina_runtime.engine import exporting
+    from lamina_runtime.engine import containers, exporting
     from lamina_runtime.errors import LaminaError
 
     path = parsed.text("output")
     if not path and output.on_terminal(sys.stdout):
         raise LaminaError("cowardly refusing to save to a terminal", hint="use the -o flag or redirect")
+    container = containers.known(engine, parsed.arguments[0])
+    if container:
+        from lamina_runtime.engine import copying, output_file
+
+        with output_file.created(path, None if path else output.binary()) as file:
+            copying.export(engine, container, file)
+        return 0
     exporting.export(engine, parsed.arguments[0], path=path, stream=None if path else output.binary())
     return 0
