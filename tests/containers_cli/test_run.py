@@ -62,7 +62,9 @@ def test_environment_user_directory_and_name(host: Host) -> None:
 def test_user_of_the_image(host: Host) -> None:
     if not host.subordinate:
         assert host("run", "--rm", IMAGE, "id", "-u") == "0\n"
-        assert host.run("run", "--rm", "-u", "user", IMAGE, "true").returncode == 125
+        # nobody else is there to be: root is played (decision 0016)
+        assert host("run", "--rm", "-u", "user", IMAGE, "sh", "-c", "id -u; echo $HOME") == "0\n/home\n"
+        assert host.run("run", "--rm", "-u", "nobody-known", IMAGE, "true").returncode == 125
         return
     assert host("run", "--rm", "-u", "user", IMAGE, "id").startswith("uid=1000(user) gid=1000(user)")
     assert "50(staff)" in host("run", "--rm", "-u", "user", IMAGE, "id")
