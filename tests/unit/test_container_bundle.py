@@ -115,3 +115,8 @@ def test_wishes_survive_json() -> None:
         oom_score=-5,
     )
     assert Wishes.from_json(json.loads(json.dumps(wishes.to_json()))) == wishes
+
+
+def test_a_volume_that_is_not_there_is_named() -> None:
+    with pytest.raises(bundle.BundleError, match="no volume data"):
+        made(Wishes(mounts=(Mount("volume", "data", "/d"),)))

@@ -151,9 +151,7 @@ def test_built_manifests_are_the_same_every_time() -> None:
     assert one.raw == two.raw
     assert one.layers == (layer,)
     assert list(load(one.raw, "x")) == ["schemaVersion", "mediaType", "config", "layers", "annotations"]
-    both = build_index(
-        [one.descriptor, replace(two.descriptor, platform=Platform("linux", "amd64"))]
-    )
+    both = build_index([one.descriptor, replace(two.descriptor, platform=Platform("linux", "amd64"))])
     assert isinstance(parse(both.raw, media.OCI_INDEX), Index)
 
 
@@ -344,9 +342,7 @@ def test_a_configuration_reads_every_field() -> None:
 
 def test_an_edit_keeps_what_it_is_not_about() -> None:
     got = ImageConfig.parse(dump(FULL))
-    changed = got.edit(
-        config=replace(got.config, cmd=("bash",), labels={}), fields={"author": None}
-    )
+    changed = got.edit(config=replace(got.config, cmd=("bash",), labels={}), fields={"author": None})
     value = load(changed.raw, "x")
     expected = {**FULL, "config": {**FULL["config"], "Cmd": ["bash"]}}
     del expected["author"], expected["config"]["Labels"]
@@ -419,9 +415,7 @@ def test_any_edit_is_read_back_and_keeps_unknown_fields(
 ) -> None:
     unknown = {f"x-{key}": value % 2**62 for key, value in unknown.items()}
     start = ImageConfig.parse(dump({**FULL, **unknown}))
-    wanted = replace(
-        start.config, env=tuple(env), cmd=None if cmd is None else tuple(cmd), labels=labels
-    )
+    wanted = replace(start.config, env=tuple(env), cmd=None if cmd is None else tuple(cmd), labels=labels)
     got = start.edit(config=wanted)
     assert got.config == wanted
     assert {key: got.fields[key] for key in unknown} == unknown

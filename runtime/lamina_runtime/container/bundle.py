@@ -239,6 +239,11 @@ def _asked(mount: Mount, place: Place) -> dict[str, Any]:
         raise BundleError("a mount on / would hide the container")
     if mount.kind == "tmpfs":
         return _new(target, "tmpfs", ["nosuid", "nodev", *mount.options])
+    if mount.kind == "volume" and mount.source not in place.volumes:
+        raise BundleError(
+            f"there is no volume {mount.source or 'without a name'}: lamina keeps no volumes yet",
+            hint="mount a directory by its absolute path",
+        )
     source = place.volumes[mount.source] if mount.kind == "volume" else mount.source
     options = mount.options if {"bind", "rbind"} & set(mount.options) else ("rbind", *mount.options)
     return _bind(source, target, *options)
