@@ -14,7 +14,7 @@ from lamina_runtime.cli import catalogue
 from tests.cli_runtime.conftest import COMMAND, Lamina
 
 VERBS = sorted(verb for verb in catalogue.VERBS if catalogue.VERBS[verb].module != "bench")
-RUNNING = {"run", "create", "exec"}  # whose other statuses are the program's
+RUNNING = {"run", "create", "exec", "unshare"}  # whose other statuses are the program's
 ALIASES = {"umount", "image umount", "image list", "image remove"}
 
 
@@ -67,7 +67,14 @@ def test_senseless_command_lines(lamina: Lamina, words: list[str], named: str) -
 
 @pytest.mark.parametrize(
     "words",
-    [["rmi", "x"], ["inspect", "x"], ["history", "x"], ["save", "x"], ["tag", "x", "y"], ["why", "x", "/"]],
+    [
+        ["rmi", "x"],
+        ["image", "inspect", "x"],
+        ["history", "x"],
+        ["save", "x"],
+        ["tag", "x", "y"],
+        ["why", "x", "/"],
+    ],
 )
 def test_what_is_not_there_has_its_own_status(lamina: Lamina, words: list[str]) -> None:
     stderr = lamina.refused(*words, status=3, named="No such image: x:latest")

@@ -130,7 +130,7 @@ def test_inspect_goes_on_after_what_is_missing(loaded: Lamina) -> None:
     done = loaded.run("inspect", "one", "none", "two")
     assert done.returncode == 3
     assert [one["RepoTags"] for one in json.loads(done.stdout)] == [["one:latest"], ["two:latest"]]
-    assert done.stderr == "error: No such image: none:latest\n"
+    assert done.stderr == "error: no such object: none\n"
 
 
 @pytest.mark.parametrize("name", ["UPPER", "a//b", "x:y:z", "-x", "a@sha256:12", "x" * 300, "a b"])

@@ -39,7 +39,7 @@ def test_statuses(host: Host, words: tuple[str, ...], status: int) -> None:
     ended = host.run("run", *words)
     assert ended.returncode == status
     assert "Traceback" not in ended.stderr
-    assert bool(ended.stderr) == (status != 137)
+    assert ended.stderr or status == 137  # a shell may say that its child was killed
 
 
 def test_much_goes_in_and_comes_out(host: Host) -> None:

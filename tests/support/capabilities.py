@@ -7,6 +7,7 @@ is skipped with that reason; `--require fuse,userns,root` turns the skip into a 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import os
 import shutil
@@ -52,13 +53,15 @@ def _fuse_uring() -> str | None:
 
 @contextlib.contextmanager
 def fuse_uring_enabled() -> Iterator[None]:
-    """Have the kernel offer FUSE over io_uring to what is mounted meanwhile."""
-    before = URING_PARAMETER.read_text()
-    URING_PARAMETER.write_text("Y")
-    try:
-        yield
-    finally:
-        URING_PARAMETER.write_text(before)
+    """Have the kernel offer FUSE over io_uring to what is mounted meanwhile; one worker after the other."""
+    with (Path(tempfile.gettempdir()) / "lamina-test-uring.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = URING_PARAMETER.read_text()
+        URING_PARAMETER.write_text("Y")
+        try:
+            yield
+        finally:
+            URING_PARAMETER.write_text(before)
 
 
 def _trial(argv: list[str]) -> str | None:
