@@ -44,7 +44,7 @@ static void negotiates(void)
 	EXPECT(out->max_write == 65536 && out->max_pages == 16 && out->time_gran == 1);
 	EXPECT(out->flags & FUSE_NO_OPEN_SUPPORT && !(out->flags & FUSE_ATOMIC_O_TRUNC));
 	EXPECT(!(out->flags & (FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_AUTO_INVAL_DATA |
-			       FUSE_READDIRPLUS_AUTO | FUSE_WRITEBACK_CACHE | FUSE_EXPORT_SUPPORT)));
+			       FUSE_WRITEBACK_CACHE | FUSE_EXPORT_SUPPORT)));
 	EXPECT(!(out->flags2 & (uint32_t)(FUSE_PASSTHROUGH >> 32)) && out->max_stack_depth == 0);
 	EXPECT(kernel_call(&k, FUSE_INIT, 0, &in, sizeof(in)) == -EPROTO); /* once is enough */
 	kernel_close(&k);
