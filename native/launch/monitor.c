@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Past 400 lines: one loop and the state only it has; its parts (log, attach, state, spawn) are files already. */
 #include "monitor.h"
 
 #include "attach.h"

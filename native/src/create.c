@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Past 400 lines: every way a name comes to be shares the steps before and after; three lines over. */
 /*
  * create - new objects: mknod, mkdir, symlink, create, tmpfile
  *
