@@ -2,17 +2,21 @@
 
 Theory.  stat(2) on a mount whose server is stuck blocks for ever, even for root.  So mount
 points are found by text in /proc/PID/mountinfo, whose device number also names the FUSE
-connection below /sys/fs/fuse/connections; aborting that ends every waiting request.
+connection below /sys/fs/fuse/connections; aborting that ends every waiting request.  That number is
+another mount's as soon as this one has gone, so a connection is held by open files (Connection).
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from tests.support.errors import SupportError
 
@@ -79,19 +83,59 @@ def ensure_fusectl() -> None:
         subprocess.run(["mount", "-t", "fusectl", "none", str(CONNECTIONS)], check=True, timeout=10)
 
 
-def abort(entry: MountEntry) -> None:
-    """Abort the FUSE connection of a mount: every request in flight fails at once."""
-    if entry.fstype.startswith("fuse"):
-        try:
-            (CONNECTIONS / str(entry.minor) / "abort").write_text("1")
-        except OSError as exc:
-            if exc.errno not in (2, 19):
-                raise SupportError(f"cannot abort the connection of {entry.path}: {exc}") from exc
+class Connection:
+    """The FUSE connection of a mount, held by its files: its number may be another mount's at any moment.
+
+    The kernel gives a number out again at once.  Files that were opened while the mount was there go on
+    to mean its connection alone, and nothing once that has ended.
+    """
+
+    def __init__(self, entry: MountEntry, pid: int | str = "self") -> None:
+        """Open the connection of `entry`; FileNotFoundError if it is gone, SupportError if forbidden."""
+        top = CONNECTIONS / str(entry.minor)
+        with contextlib.ExitStack() as opened:
+            try:
+                self._abort = opened.enter_context((top / "abort").open("wb", buffering=0))
+                self._waiting = opened.enter_context((top / "waiting").open("rb", buffering=0))
+            except PermissionError as exc:
+                raise SupportError(f"cannot open the connection of {entry.path}: {exc}") from exc
+            if entry not in entries(pid):
+                raise FileNotFoundError(errno.ENOENT, "no longer mounted", entry.path)
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> Self:
+        """Close at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the files; the connection stays as it is."""
+        self._opened.close()
+
+    def lives(self) -> bool:
+        """Tell whether the connection is still there, be it in another mount namespace."""
+        return Path(f"/proc/self/fd/{self._waiting.fileno()}").read_bytes() != b""  # a file to read once
+
+    def abort(self) -> None:
+        """End every request in flight and the server; nothing if the connection has ended."""
+        self._abort.write(b"1")
 
 
-def is_connected(entry: MountEntry) -> bool:
-    """Tell whether a FUSE connection is still there, be it in another mount namespace."""
-    return (CONNECTIONS / str(entry.minor)).exists()
+def connection(entry: MountEntry, pid: int | str = "self") -> Connection | None:
+    """Return the connection of a mount; None if it is none of FUSE's or gone."""
+    try:
+        return Connection(entry, pid) if entry.fstype.startswith("fuse") else None
+    except OSError as exc:
+        if exc.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
+        return None
+
+
+def abort(entry: MountEntry, pid: int | str = "self") -> None:
+    """Abort the FUSE connection of a mount that 'pid' sees: every request in flight fails at once."""
+    held = connection(entry, pid)
+    if held is not None:
+        with held:
+            held.abort()
 
 
 def detach(entry: MountEntry) -> None:

@@ -99,7 +99,7 @@ class Realm:
         for path in self.live:
             entry = mounts.at(path, self.agent.pid)
             if entry is not None:
-                mounts.abort(entry)
+                mounts.abort(entry, self.agent.pid)
 
 
 @contextlib.contextmanager

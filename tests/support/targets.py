@@ -167,28 +167,33 @@ def unmount(at: Path, realm: Realm, server: subprocess.Popen[bytes] | None, log:
     """Unmount and wait for the server; force both and raise SupportError where they resist."""
     trouble = []
     entry = mounts.at(at, realm.agent.pid)
-    if entry is not None:
-        plain = realm.kind.name == "user"
-        argv = ["fusermount3", "-u", str(at)] if plain else ["umount", str(at)]
-        try:
-            done = realm.run(argv)
-            reason = done.stderr.strip()
-        except subprocess.TimeoutExpired:
-            reason = "umount hangs"
-        if mounts.at(at, realm.agent.pid) is not None:
-            trouble.append(f"cannot unmount {at}: {reason}")
-            mounts.abort(entry)
-            realm.run(["fusermount3", "-uz", str(at)] if plain else ["umount", "-l", str(at)])
-    if server is not None:
-        if entry is not None and not _ended(server) and mounts.is_connected(entry):
-            mounts.abort(entry)  # some namespace of other programs has copied the mount
-        try:
-            status = server.wait(END_SECONDS)
-            if status != 0:
-                trouble.append(f"the server ended with status {status}")
-        except subprocess.TimeoutExpired:
-            trouble.append(f"the server did not end; its threads:\n{_threads(server.pid)}")
-            _kill(server)
+    with contextlib.ExitStack() as opened:
+        held = None if entry is None else mounts.connection(entry, realm.agent.pid)
+        if held is not None:
+            opened.enter_context(held)
+        if entry is not None:
+            plain = realm.kind.name == "user"
+            argv = ["fusermount3", "-u", str(at)] if plain else ["umount", str(at)]
+            try:
+                done = realm.run(argv)
+                reason = done.stderr.strip()
+            except subprocess.TimeoutExpired:
+                reason = "umount hangs"
+            if mounts.at(at, realm.agent.pid) is not None:
+                trouble.append(f"cannot unmount {at}: {reason}")
+                if held is not None:
+                    held.abort()
+                realm.run(["fusermount3", "-uz", str(at)] if plain else ["umount", "-l", str(at)])
+        if server is not None:
+            if held is not None and not _ended(server) and held.lives():
+                held.abort()  # some namespace of other programs has copied the mount
+            try:
+                status = server.wait(END_SECONDS)
+                if status != 0:
+                    trouble.append(f"the server ended with status {status}")
+            except subprocess.TimeoutExpired:
+                trouble.append(f"the server did not end; its threads:\n{_threads(server.pid)}")
+                _kill(server)
     if trouble:
         raise SupportError("\n".join([*trouble, _tail(log)]))
 
