@@ -31,6 +31,19 @@
 #define MAX_CACHE 16384 /* directories kept open; beyond it reopening costs less than they do */
 #define OTHER_FDS 64	/* layers' roots come on top */
 
+/*
+ * The kernel's table of descriptors grows by doubling, and where threads share it each time waits for
+ * an RCU grace period, 5 to 30 ms in which the hot thread answers nobody.  So it grows once, now, to
+ * what the caches may fill: 8 bytes of the kernel's memory a descriptor.
+ */
+static void reserve_descriptors(const struct lam_core *core)
+{
+	uint32_t most = core->max_dirfds + core->max_files + OTHER_FDS + 4 * core->nlayers;
+	int fd = fcntl(core->proc_fd, F_DUPFD_CLOEXEC, (int)most);
+
+	lam_close(&fd); /* EINVAL: above the limit, the table grows as it must */
+}
+
 /* Share out the descriptors the process may have. */
 static void set_limits(struct lam_core *core, const struct lam_config *config)
 {
@@ -114,6 +127,7 @@ static int settings(struct lam_core *core, const struct lam_config *config, stru
 	if (core->proc_fd < 0)
 		return lam_fail(why, -errno, "is needed to reach files without a name", "/proc/self/fd");
 	set_limits(core, config);
+	reserve_descriptors(core);
 	umask(0); /* new objects get the mode that the requester's umask leaves */
 	/* The lock lets one thread allocate at a time; heaps of their own would grow by a system call a page. */
 	mallopt(M_ARENA_MAX, 1);

@@ -2,6 +2,7 @@
 /* test_limits - few descriptors, deep and wide trees, many layers */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "stack.h"
@@ -32,6 +33,34 @@ static void bounded(struct stack *s)
 
 	lam_core_stats(s->core, &stats);
 	EXPECT(stats.fds <= CACHE);
+}
+
+static long table_of_descriptors(void)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	char line[256];
+	long size = 0;
+
+	while (status && fgets(line, sizeof(line), status))
+		if (sscanf(line, "FDSize: %ld", &size) == 1)
+			break;
+	if (status)
+		fclose(status);
+	return size;
+}
+
+/* Once threads run, growing it would stop the hot thread for a grace period of RCU. */
+static void the_table_of_descriptors_is_large_before_threads_are(void)
+{
+	struct rlimit limit;
+	struct stack s;
+
+	stack_make(&s, 1, 1);
+	stack_open(&s);
+	EXPECT(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	EXPECT(table_of_descriptors() >= (limit.rlim_cur < 1u << 17 ? (long)limit.rlim_cur / 4 : 1 << 15));
+	stack_close(&s);
+	stack_free(&s);
 }
 
 static void wide_trees(void)
@@ -215,6 +244,7 @@ static void odd_configurations(void)
 int main(void)
 {
 	kernel_watchdog(100);
+	the_table_of_descriptors_is_large_before_threads_are();
 	wide_trees();
 	deep_trees();
 	many_layers();
