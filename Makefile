@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --require fuse,userns,root
 BUILD_PACKAGES := python3-dev python3-venv gcc make pkg-config libfuse3-dev fuse3 libxxhash-dev
 TEST_PACKAGES := podman buildah skopeo runc crun fuse-overlayfs fio attr acl xfsprogs btrfs-progs e2fsprogs \
 	clang clang-format libclang-rt-14-dev mmdebstrap busybox-static strace uidmap \
-	umoci docker-registry erofs-utils openssl
+	umoci docker-registry erofs-utils openssl slirp4netns
 
 BENCH_PACKAGES := fuse-overlayfs mmdebstrap e2fsprogs xfsprogs git strace
 
@@ -40,8 +40,8 @@ $(STAMP): $(VENV)/.dependencies $(SOURCES)
 	$(BIN)/python -I -c "import lamina_native._core, lamina_native._image"
 	touch $@
 
-demo: setup  ## a Debian tree under an upper: run programs in it, see what landed where
-	.ci/packages mmdebstrap busybox-static fuse3
+demo: setup  ## a Debian tree under an upper, then in containers: run, commit, ship, why
+	.ci/packages mmdebstrap busybox-static fuse3 uidmap slirp4netns
 	$(BIN)/python -m tests.demo
 
 test: setup native-check test-python  ## all tests

@@ -14,10 +14,14 @@ from tests.support.images import Layout, layer
 LINKS = {"usr/bin/sh": b"shell", "data/deep/file": b"1", "data/other": b"2", "gone/x": b"x"}
 
 
-def with_links(files: dict[str, bytes], links: dict[str, str]) -> bytes:
-    """Return a layer with symbolic links beside its files."""
+def with_links(files: dict[str, bytes], links: dict[str, str], directories: tuple[str, ...] = ()) -> bytes:
+    """Return a layer with directories and symbolic links beside its files."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
+        for name in directories:
+            member = tarfile.TarInfo(name)
+            member.type, member.mode = tarfile.DIRTYPE, 0o700
+            tar.addfile(member)
         for name, data in files.items():
             member = tarfile.TarInfo(name)
             member.size, member.mtime = len(data), 1_700_000_000
@@ -62,6 +66,24 @@ def test_why_follows_links_among_directories(three: Lamina) -> None:
     assert json.loads(three.ok("why", "--format", "json", "three", "/up/new"))["Path"] == "/data/new"
     assert "-> usr/bin" in three.ok("why", "three", "/bin")
     three.refused("why", "three", "/circle/x", named="too many levels")
+
+
+def test_a_merged_directory_hides_only_its_own_attributes(lamina: Lamina) -> None:
+    layout = Layout(lamina.top / "layout")
+    layers = [
+        with_links({"etc/kept": b"1", "etc/changed": b"1"}, {}, ("etc",)),
+        with_links({"etc/changed": b"2"}, {}, ("etc",)),
+    ]
+    layout.name(layout.image(layers), "docker.io/library/merged:latest")
+    lamina.give(layout.top)
+    lamina.ok("load", "-qi", layout.top)
+    hidden = {
+        path: [
+            one["Layer"] for one in json.loads(lamina.ok("why", "--format", "json", "merged", path))["Hides"]
+        ]
+        for path in ("/etc", "/etc/kept", "/etc/changed")
+    }
+    assert hidden == {"/etc": [1], "/etc/kept": [], "/etc/changed": [1]}
 
 
 @pytest.mark.parametrize(

@@ -116,8 +116,10 @@ class Tree:
             inode = target.inode
         old = parent.children.get(name)
         if old is not None:
-            self._note(entry.path, old, number, "replaced")
-            if old.inode.is_directory and inode.is_directory:
+            merged = old.inode.is_directory and inode.is_directory
+            if not merged or entry.path == self._watched:  # what is in a merged directory stays to be seen
+                self._note(entry.path, old, number, "replaced")
+            if merged:
                 old.inode = inode
                 return
         parent.children[name] = Node(inode)
