@@ -48,8 +48,7 @@ static size_t sequence(const unsigned char *text, size_t size)
 	return length;
 }
 
-/* 'out' has room for 6 bytes for each of 'size'. */
-static size_t escape(char *out, const char *data, size_t size)
+size_t lam_log_escape(char *out, const char *data, size_t size)
 {
 	const unsigned char *text = (const unsigned char *)data;
 	size_t used = 0;
@@ -84,7 +83,7 @@ static void record(struct lam_log *log, struct lam_log_stream *stream)
 	ssize_t n;
 
 	memcpy(text, "{\"log\":\"", 8);
-	used = 8 + escape(text + 8, stream->line, stream->used);
+	used = 8 + lam_log_escape(text + 8, stream->line, stream->used);
 	stream->used = 0;
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);

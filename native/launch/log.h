@@ -31,6 +31,8 @@ struct lam_log {
 int lam_log_open(struct lam_log *log, const char *path);
 /* 'stream' 0 is standard output, 1 standard error. */
 void lam_log_write(struct lam_log *log, int stream, const char *data, size_t size);
+/* 'data' as the inside of a JSON string; 'out' has room for 6 bytes for each of 'size'.  Bytes written. */
+size_t lam_log_escape(char *out, const char *data, size_t size);
 /* Write what has no end of line yet, and close. */
 void lam_log_close(struct lam_log *log);
 

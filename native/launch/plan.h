@@ -42,10 +42,12 @@ enum lam_op {
 	LAM_OP_CLIENT = 11,   /* descriptor of a connection that is attached from the start (attach.h) */
 	LAM_OP_AFTER = 12,    /* one argument of the command that the monitor becomes at the end, unless
 			       * who gave CLIENT is still there */
+	LAM_OP_HEALTH = 13,   /* interval, timeout, start period, start interval (milliseconds), retries */
+	LAM_OP_PROBE = 14,    /* one argument of the command that says whether the container is well */
 
 	/* the namespaces */
 	LAM_OP_NAMESPACES = 20, /* CLONE_NEW* of those to make */
-	LAM_OP_JOIN = 21,	/* pid, CLONE_NEW*: those to enter */
+	LAM_OP_JOIN = 21,	/* pid, CLONE_NEW*: those to enter; when it began (state.h), or 0 */
 	LAM_OP_ROOT = 22,	/* path, "pivot" or "chroot" or "none", "ro" or "rw" */
 
 	/* what fills the root, in this order */

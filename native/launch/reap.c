@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,6 +42,7 @@ void lam_reap(int channel)
 		sigprocmask(SIG_SETMASK, &old, NULL);
 		return;
 	}
+	prctl(PR_SET_NAME, "lamina-init");
 	close(channel);
 	lam_report_end();
 	for (;;) {

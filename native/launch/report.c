@@ -2,16 +2,24 @@
 #include "report.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 /* One process, one report: the only state that every function may need. */
 static int report_fd = -1;
+static bool only_failures;
 
 void lam_report_to(int fd)
 {
 	report_fd = fd;
+}
+
+void lam_report_failures_to(int fd)
+{
+	report_fd = fd;
+	only_failures = true;
 }
 
 static void say(const char *text, size_t length)
@@ -25,6 +33,8 @@ void lam_report_ready(pid_t pid)
 {
 	char text[32];
 
+	if (only_failures)
+		return;
 	say(text, (size_t)snprintf(text, sizeof(text), "ready %d\n", (int)pid));
 	lam_report_end();
 }
@@ -40,7 +50,7 @@ void lam_fail(int status, int err, const char *format, ...)
 	char text[1024];
 	const int room = (int)sizeof(text) - 1; /* for the end of line */
 	va_list list;
-	int n = snprintf(text, (size_t)room, "%d ", status);
+	int n = only_failures ? 0 : snprintf(text, (size_t)room, "%d ", status);
 
 	va_start(list, format);
 	n += vsnprintf(text + n, (size_t)(room - n), format, list);

@@ -17,6 +17,8 @@
 #define LAM_NOT_FOUND 127
 
 void lam_report_to(int fd);
+/* The text of a failure alone is written. */
+void lam_report_failures_to(int fd);
 void lam_report_ready(pid_t pid);
 /* Nothing more will be said by this process. */
 void lam_report_end(void);

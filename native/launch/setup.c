@@ -6,12 +6,14 @@
 #include "program.h"
 #include "report.h"
 #include "spawn.h"
+#include "state.h"
 #include "terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/keyctl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -34,11 +36,15 @@ static void enter(const struct lam_record *join)
 {
 	pid_t pid = (pid_t)lam_record_number(join, 0, 10);
 	int flags = (int)lam_record_number(join, 1, 0);
+	uint64_t began = lam_record_number(join, 2, 10);
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (fd < 0)
 		lam_fail(LAM_FAILED, errno, "the container's process %d", (int)pid);
+	/* asked while the descriptor keeps the process, so that its number is nobody else's */
+	if (began && lam_state_start_time(pid) != began)
+		lam_fail(LAM_FAILED, ESRCH, "the container's process %d", (int)pid);
 	if (setns(fd, flags) < 0)
 		lam_fail(LAM_FAILED, errno, "enter the namespaces of process %d", (int)pid);
 	close(fd);
@@ -68,8 +74,9 @@ static void reset_signals(void)
  * Start the driver and wait until its mount is usable.  It is the monitor's child, so that it ends
  * with the monitor however that ends.
  */
-static void start_driver(char **args)
+static void start_driver(char **args, int channel)
 {
+	struct pollfd monitor = { channel, POLLIN, 0 };
 	int pair[2];
 	char byte;
 	pid_t pid;
@@ -81,6 +88,8 @@ static void start_driver(char **args)
 		lam_fail(LAM_FAILED, errno, "start the driver");
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		if (poll(&monitor, 1, 0) > 0)
+			_exit(LAM_FAILED); /* the monitor was killed before it could take us along */
 		reset_signals();
 		if (pair[1] == DRIVER_READY)
 			fcntl(pair[1], F_SETFD, 0);
@@ -90,6 +99,7 @@ static void start_driver(char **args)
 		_exit(LAM_NOT_FOUND);
 	}
 	close(pair[1]);
+	lam_send(channel, LAM_WORD_DRIVER, pid, -1);
 	if (read(pair[0], &byte, 1) != 1)
 		lam_fail(LAM_FAILED, 0, "the driver could not mount the image");
 	close(pair[0]);
@@ -116,7 +126,7 @@ static void make_namespaces(const struct lam_plan *plan, int channel, int flags)
 	if (!driver)
 		lam_fail(LAM_FAILED, ENOMEM, "driver");
 	if (driver[0]) {
-		start_driver(driver);
+		start_driver(driver, channel);
 		/*
 		 * From here in a copy: pivot_root(2) moves whoever has the same root, and the driver
 		 * must not come to look for its own files in the container.

@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 #define LOCK_WAIT_MS 500
+#define END_WAIT_MS 10000 /* for a monitor that has noted the end and still tells its clients */
 
-static int put(int directory, const char *name, const char *text)
+int lam_state_put(int directory, const char *name, const char *text)
 {
 	char temporary[32];
 	size_t length = strlen(text);
@@ -31,7 +32,7 @@ static int put(int directory, const char *name, const char *text)
 }
 
 /* Field 22 of /proc/PID/stat (proc(5)); the name before it may hold anything but is in (). */
-static unsigned long long start_time(pid_t pid)
+unsigned long long lam_state_start_time(pid_t pid)
 {
 	char path[32], text[1024], *at;
 	ssize_t n;
@@ -62,11 +63,13 @@ int lam_state_open(const char *path)
 	if (fd < 0)
 		return -errno;
 	/* who only asks whether it is locked has it for an instant */
-	for (int waited = 0; waited < LOCK_WAIT_MS; waited++) {
+	for (int waited = 0; waited < END_WAIT_MS; waited++) {
 		const struct timespec step = { .tv_nsec = 1000000 };
 
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 			return fd;
+		if (waited >= LOCK_WAIT_MS && faccessat(fd, "pid", F_OK, 0) == 0)
+			break; /* it watches over a container */
 		nanosleep(&step, NULL);
 	}
 	err = -errno;
@@ -91,8 +94,8 @@ int lam_state_running(int directory, pid_t pid)
 	char text[128], boot[64];
 
 	boot_id(boot, sizeof(boot));
-	snprintf(text, sizeof(text), "%d %llu %s\n", (int)pid, start_time(pid), boot);
-	return put(directory, "pid", text);
+	snprintf(text, sizeof(text), "%d %llu %s\n", (int)pid, lam_state_start_time(pid), boot);
+	return lam_state_put(directory, "pid", text);
 }
 
 int lam_state_ended(int directory, int status)
@@ -100,5 +103,5 @@ int lam_state_ended(int directory, int status)
 	char text[16];
 
 	snprintf(text, sizeof(text), "%d\n", status);
-	return put(directory, "exit", text);
+	return lam_state_put(directory, "exit", text);
 }

@@ -1,5 +1,6 @@
 """Containers as files: names, finding, and the states that follow from who holds what."""
 
+import fcntl
 import itertools
 import multiprocessing
 import os
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from lamina_runtime.container import plan, state
+from lamina_runtime.container.collection import Containers, DamagedError
 from lamina_runtime.container.records import Op, Record
-from lamina_runtime.container.state import ConflictError, Containers
+from lamina_runtime.container.state import ConflictError
 from lamina_runtime.container.wishes import Wishes
 from lamina_runtime.errors import NotFoundError, UsageError
 from lamina_runtime.oci.digest import Digest
@@ -156,3 +158,59 @@ def test_records_of_other_versions_are_refused(containers: Containers) -> None:
     path.write_text(path.read_text().replace('"version": 1', '"version": 99'))
     with pytest.raises(Exception, match="another version"):
         containers.find("web")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', "null", "[" * 100_000])
+def test_a_damaged_record_is_told_and_hinders_no_other(containers: Containers, text: str) -> None:
+    made, other = create(containers, "web"), create(containers, "other")
+    (made.data / "record.json").write_text(text)
+    with pytest.raises(DamagedError, match="damaged"):
+        containers.find(made.id)
+    assert containers.find("other").id == other.id
+    assert create(containers, "third").record.name == "third"
+
+
+@pytest.mark.parametrize(("name", "text"), [("exit", "x"), ("exit", ""), ("pid", "1"), ("pid", "\udcff x y")])
+def test_damaged_notes_of_the_monitor_are_an_end_that_nobody_saw(
+    containers: Containers, name: str, text: str
+) -> None:
+    made = create(containers, "web")
+    (made.data / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert made.status().kind in ("created", "exited")
+
+
+@pytest.mark.parametrize("line", ["{pid} 1 {boot}", "{pid} {start} other-boot", "{pid}"])
+def test_a_number_that_is_somebody_elses_now_is_not_the_container(containers: Containers, line: str) -> None:
+    made = create(containers, "web")
+    start = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    (made.data / "pid").write_text(line.format(pid=os.getpid(), start=start, boot=boot))
+    status = made.status()
+    assert (status.kind, status.code, status.pid) == ("exited", state.LOST, 0)
+
+
+def test_what_a_killed_command_had_begun_is_cleared_away(containers: Containers, tmp_path: Path) -> None:
+    kept = create(containers, "kept")
+    begun, removed = create(containers, "begun"), create(containers, "removed")
+    for one in (begun, removed):
+        (one.data / "record.json").unlink()  # the first before it was there, the other after it was gone
+        (one.data / "upper").mkdir()
+    cleared = []
+    with begun.data.joinpath("lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # whoever makes it lives
+        containers.clear_debris(lambda data: cleared.append(data.name))
+    assert cleared == [removed.id]
+    containers.clear_debris()
+    assert [one.name for one in (tmp_path / "data/containers").iterdir()] == [kept.id]
+    assert [one.name for one in (tmp_path / "data/names").iterdir()] == ["kept"]
+
+
+def test_a_rename_that_was_killed_takes_no_name(containers: Containers, tmp_path: Path) -> None:
+    made = create(containers, "web")
+    (tmp_path / "data/names/new").symlink_to(made.id)  # and then the record was to be written
+    with pytest.raises(NotFoundError):
+        containers.find("new")
+    assert create(containers, "new").record.name == "new"
+    containers.rename(made, "other")
+    (tmp_path / "data/names/web").symlink_to(made.id)  # and then the old name was to be removed
+    assert create(containers, "web").record.name == "web"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,9 +69,6 @@ def test_killed(host: Host, who: str) -> None:
     pid = _pid(host, "victim")
     (driver,) = host.processes()
     os.kill({"monitor": _parent(pid), "first process": pid, "driver": driver}[who], signal.SIGKILL)
-    if who == "driver":
-        assert host.state("victim") == "running 0"
-        host("kill", "victim")
     status = 255 if who == "monitor" else 137
     wait_for(lambda: host.state("victim") == f"exited {status}", 20)
     wait_for(lambda: not host.processes() and not Path(f"/proc/{pid}").exists(), 20)
@@ -91,3 +90,53 @@ def test_image_in_use(host: Host) -> None:
     assert refused.returncode == 1
     assert "must be forced" in refused.stderr
     assert host.run("run", "--rm", IMAGE, "true").returncode == 0
+
+
+def test_health(host: Host) -> None:
+    probe = "test -e /well && echo fine || { echo ill >&2; exit 3; }"
+    flags = ["--health-cmd", probe, "--health-interval", "50ms", "--health-retries", "2"]
+    host("run", "-d", "--name", "patient", *flags, IMAGE, "sleep", "100")
+
+    def health() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(host("inspect", "-f", "{{json .State.Health}}", "patient"))
+        return found
+
+    wait_for(lambda: health()["Status"] == "unhealthy", 30)
+    assert health()["FailingStreak"] >= 2
+    assert {(row["ExitCode"], row["Output"]) for row in health()["Log"]} == {(3, "ill\n")}
+    assert "(unhealthy)" in host("ps", "--filter", "health=unhealthy", "--format", "{{.Status}}")
+    host("exec", "patient", "touch", "/well")
+    wait_for(lambda: health()["Status"] == "healthy", 30)
+    assert health()["FailingStreak"] == 0
+    assert "(healthy)" in host("ps", "--filter", "health=healthy")
+    wait_for(lambda: {row["Output"] for row in health()["Log"]} == {"fine\n"}, 30)
+    assert len(health()["Log"]) == 5
+    assert host("ps", "-q", "--filter", "health=none") == ""
+    host("stop", "-t", "0", "patient")
+
+
+def test_health_of_what_takes_too_long_or_is_not_there(host: Host) -> None:
+    flags = ["--health-interval", "20ms", "--health-timeout", "100ms", "--health-retries", "1"]
+    host("run", "-d", "--name", "slow", *flags, "--health-cmd", "sleep 50", IMAGE, "sleep", "100")
+    host("run", "-d", "--name", "starting", "--health-start-period", "1h", "--health-start-interval", "20ms",
+         "--health-cmd", "nosuch", "--health-retries", "1", IMAGE, "sleep", "100")  # fmt: skip
+    wait_for(lambda: "unhealthy" in host("inspect", "-f", "{{.State.Health.Status}}", "slow"), 30)
+    row = json.loads(host("inspect", "-f", "{{json .State.Health}}", "slow"))["Log"][0]
+    assert (row["ExitCode"], "exceeded timeout" in row["Output"]) == (-1, True)
+    wait_for(lambda: "nosuch" in host("inspect", "-f", "{{json .State.Health.Log}}", "starting"), 30)
+    assert host("inspect", "-f", "{{.State.Health.Status}}", "starting") == "starting\n"
+    assert "(health: starting)" in host("ps", "--filter", "name=starting")
+
+
+def test_health_of_the_image(host: Host) -> None:
+    change = 'HEALTHCHECK --interval=50ms --retries=1 CMD ["test", "-e", "/etc/passwd"]'
+    host("import", "-c", 'CMD ["sleep", "100"]', "-c", change, str(host.top / "box.tar"), "checked")
+    host("run", "-d", "--name", "own", "checked")
+    host("run", "-d", "--name", "other", "--health-cmd", "false", "checked")
+    host("run", "-d", "--name", "without", "--no-healthcheck", "checked")
+    wait_for(lambda: host("ps", "-q", "--filter", "health=healthy", "--filter", "name=own") != "", 30)
+    wait_for(lambda: host("ps", "-q", "--filter", "health=unhealthy", "--filter", "name=other") != "", 30)
+    assert host("inspect", "-f", "{{json .Config.Healthcheck.Test}}", "without") == '["NONE"]\n'
+    assert host("ps", "--filter", "health=none", "--format", "{{.Names}}") == "without\n"
+    refused = host.run("run", "--no-healthcheck", "--health-cmd", "true", "checked")
+    assert (refused.returncode, "conflicts" in refused.stderr) == (125, True)

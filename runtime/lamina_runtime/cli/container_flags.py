@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lamina_runtime.cli import health_flags
 from lamina_runtime.cli.common import PLATFORM
 from lamina_runtime.cli.flags import LIST, NUMBER, STRING, Flag
 
@@ -19,6 +20,7 @@ FLAGS = (
     Flag("entrypoint", "Overwrite the default ENTRYPOINT of the image", kind=STRING),
     Flag("env", "Set environment variables", short="e", kind=LIST),
     Flag("env-file", "Read in a file of environment variables", kind=LIST),
+    *health_flags.FLAGS,
     Flag("hostname", "Container host name", short="h", kind=STRING),
     Flag("init", "Run an init inside the container that forwards signals and reaps processes"),
     Flag("interactive", "Keep STDIN open even if not attached", short="i"),

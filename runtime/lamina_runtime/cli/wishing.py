@@ -7,7 +7,7 @@ import re
 import socket
 from typing import TYPE_CHECKING
 
-from lamina_runtime.cli import human
+from lamina_runtime.cli import health_flags, human
 from lamina_runtime.cli.mount_flags import mounts
 from lamina_runtime.container import capabilities, processes
 from lamina_runtime.container.wishes import Limit, Wishes
@@ -60,6 +60,7 @@ def wishes(parsed: Parsed) -> Wishes:
         dns_options=tuple(parsed.several("dns_option")),
         stop_signal=_signal(parsed.text("stop_signal")),
         stop_timeout=parsed.number("stop_timeout") if "stop_timeout" in parsed.given else None,
+        health=health_flags.wished(parsed),
         auto_remove=parsed.switch("rm"),
         restart=_restart(parsed),
     )

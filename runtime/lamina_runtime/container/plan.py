@@ -14,6 +14,7 @@ from lamina_runtime.container.bundle import USER
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.seccomp import assembler, tables
 from lamina_runtime.errors import LaminaError
+from lamina_runtime.store.lease import start_time
 
 Spec = Mapping[str, Any]
 
@@ -100,8 +101,11 @@ def process(spec: Spec, user: str | None = None, *, linux: Spec) -> Iterator[Rec
 
 
 def joined(pid: int, kinds: Sequence[str]) -> Record:
-    """Return the record that enters the namespaces of a running container."""
-    return Record(Op.JOIN, pid, hex(sum(NAMESPACES[kind] for kind in kinds)))
+    """Return the record that enters the namespaces of a running container.
+
+    The process is named with its beginning: its number may be another's before the launcher looks.
+    """
+    return Record(Op.JOIN, pid, hex(sum(NAMESPACES[kind] for kind in kinds)), start_time(pid) or 0)
 
 
 def _namespaces(linux: Spec) -> Iterator[Record]:

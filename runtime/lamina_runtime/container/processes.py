@@ -101,7 +101,11 @@ def members(pid: int) -> list[int]:
     """Return the processes of the pid namespace of process 1 `pid`, and of those below it."""
     space = _space(pid)
     others = (int(name) for name in os.listdir("/proc") if name.isdecimal())
-    return [one for one in others if (space and _space(one) == space) or pid in _chain(one)]
+    return [one for one in others if _is_member(one, pid, space)]
+
+
+def _is_member(one: int, first: int, space: str) -> bool:
+    return bool(space and _space(one) == space) or first in _chain(one)
 
 
 def _space(pid: int) -> str:
@@ -186,8 +190,22 @@ def freeze(pid: int) -> None:
 def thaw(pid: int) -> None:
     """Let all go on, process 1 last."""
     for one in sorted(members(pid), key=lambda member: member == pid):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(one, signal.SIGCONT)
+        _signal(one, signal.SIGCONT, pid)
+
+
+def _signal(one: int, signum: int, first: int) -> None:
+    """Signal a process if it is, still, of the container whose first is `first`."""
+    try:
+        fd = os.pidfd_open(one)
+    except ProcessLookupError:
+        return
+    try:
+        if one == first or _is_member(one, first, _space(first)):
+            signal.pidfd_send_signal(fd, signum)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(fd)
 
 
 def _signal_all(pid: int, signum: int, *, until: str) -> None:
@@ -199,7 +217,6 @@ def _signal_all(pid: int, signum: int, *, until: str) -> None:
         if not waiting:
             return
         for one in waiting:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(one, signum)
+            _signal(one, signum, pid)
         time.sleep(0.001)
     raise LaminaError("the container's processes do not stand still", details=f"{len(waiting)} still run")

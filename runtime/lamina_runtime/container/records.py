@@ -27,6 +27,8 @@ class Op(IntEnum):
     CGROUP = 10
     CLIENT = 11
     AFTER = 12
+    HEALTH = 13
+    PROBE = 14
     NAMESPACES = 20
     JOIN = 21
     ROOT = 22

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from lamina_runtime.container import bundle
+from lamina_runtime.container import bundle, health
 from lamina_runtime.engine import container_listing
 from lamina_runtime.errors import NotFoundError
 from lamina_runtime.oci.container import ContainerConfig
@@ -65,6 +65,7 @@ def _image_config(engine: Engine, container: Container) -> ContainerConfig:
 
 def _state(one: container_listing.Listed) -> dict[str, Any]:
     status = one.status
+    found = health.state(one.container)
     return {
         "Status": one.state,
         "Running": one.state in ("running", "paused"),
@@ -77,6 +78,7 @@ def _state(one: container_listing.Listed) -> dict[str, Any]:
         "Error": "",
         "StartedAt": _moment(status.started),
         "FinishedAt": _moment(status.finished),
+        **({"Health": found} if found else {}),
     }
 
 
@@ -157,6 +159,9 @@ def _config(container: Container, image: ContainerConfig) -> dict[str, Any]:
         "StopSignal": wishes.stop_signal or image.stop_signal or "SIGTERM",
         "ExposedPorts": {port: {} for port in image.exposed_ports},
     }
+    check = health.merged(image.healthcheck, wishes.health)
+    if check is not None:
+        described["Healthcheck"] = check.to_json()
     if wishes.stop_timeout is not None:
         described["StopTimeout"] = wishes.stop_timeout
     return described

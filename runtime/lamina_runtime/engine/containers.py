@@ -21,9 +21,10 @@ from typing import Any
 import lamina_unionfs
 
 import lamina_runtime
-from lamina_runtime.container import bundle, ids, launch, plan
+from lamina_runtime.container import bundle, health, ids, launch, plan
+from lamina_runtime.container.collection import Containers
 from lamina_runtime.container.records import Op, Record
-from lamina_runtime.container.state import ConflictError, Container, Containers
+from lamina_runtime.container.state import ConflictError, Container
 from lamina_runtime.container.wishes import Wishes
 from lamina_runtime.engine import confinement, naming
 from lamina_runtime.engine.context import Engine
@@ -58,18 +59,24 @@ def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Cont
         command = bundle.arguments(image.config.config, wishes)  # what could never start is not made
         shown = reference.familiar if reference else image.id.short
         now = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
-        made = containers(engine).create(
+        clear_debris(engine)
+
+        def fill(data: Path) -> None:
+            for part in ("upper", "work"):
+                (data / part).mkdir(mode=0o755)
+            # its name first: a lease that nobody knows of ends with us
+            (data / "lease").write_text(lease.name, encoding="ascii")
+            lease.keep()
+
+        return containers(engine).create(
             image=image.id,
             image_name=shown,
             created=now,
             wishes=wishes,
             command=tuple(command),
             name=name,
+            fill=fill,
         )
-        for part in ("upper", "work"):
-            (made.data / part).mkdir(mode=0o755)
-        (made.data / "lease").write_text(lease.keep(), encoding="ascii")
-    return made
 
 
 def _with_sources(wishes: Wishes) -> Wishes:
@@ -122,24 +129,26 @@ def remove(engine: Engine, container: Container) -> None:
                 f"cannot remove container {container.record.name!r}: container is running",
                 hint="stop the container before removing it, or use --force",
             )
-        kept = container.data / "lease"
-        if kept.exists():
-            engine.store.end_lease(kept.read_text(encoding="ascii"))
-        _clear(container)
-        containers(engine).forget(container)
+        containers(engine).forget(container, lambda data: _clear(engine, data))
 
 
-def _clear(container: Container) -> None:
-    """Remove what a container wrote, with its ids where they are not all ours."""
+def clear_debris(engine: Engine) -> None:
+    """Remove what commands that were killed have left of containers."""
+    containers(engine).clear_debris(lambda data: _clear(engine, data))
+
+
+def _clear(engine: Engine, data: Path) -> None:
+    """Remove what a container wrote, with its ids where they are not all ours, and end its lease."""
     mapped = ids.choose(os.geteuid(), os.getegid())
-    if not mapped.uids:
-        return
-    from lamina_runtime.engine import inside
-
-    for part in ("upper", "work"):
-        target = container.data / part
+    for part in ("upper", "work") if mapped.uids else ():
+        target = data / part
         if target.exists() and any(target.iterdir()):
+            from lamina_runtime.engine import inside
+
             inside.answer({"operation": "remove", "target": str(target)}, mapped)
+    kept = data / "lease"
+    if kept.exists():
+        engine.store.end_lease(kept.read_text(encoding="ascii"))
 
 
 def _bundle(engine: Engine, container: Container, image: Image, mapped: ids.Ids) -> dict[str, Any]:
@@ -204,6 +213,8 @@ def _around(engine: Engine, container: Container, image: Image, mapped: ids.Ids)
         yield Record(Op.REAP)
     if mapped.mappers:
         yield Record(Op.MAPPER, *mapped.mappers)
+    wished = health.merged(image.config.config.healthcheck, container.record.wishes.health)
+    yield from health.records(wished, image.config.config.shell)
     for word in driver(container, image, mapped):
         yield Record(Op.DRIVER, word)
     if container.record.wishes.auto_remove or container.record.wishes.restart not in ("", "no"):

@@ -27,7 +27,7 @@ COMMAND = Command(
         Flag("quiet", "Only display container IDs", short="q"),
         Flag("size", "Display total file sizes", short="s"),
     ),
-    details="Filters: id, name, label, status, exited, ancestor, before, since, network, volume",
+    details="Filters: id, name, label, status, exited, ancestor, before, since, network, volume, health",
 )
 HEADINGS = {
     "ID": "CONTAINER ID",
@@ -106,4 +106,7 @@ def words(one: container_listing.Listed) -> str:
     if one.state == "starting":
         return "Starting"
     up = f"Up {human.duration(max(0.0, time.time() - status.started))}"
-    return f"{up} (Paused)" if one.state == "paused" else up
+    if one.state == "paused":
+        return f"{up} (Paused)"
+    health = one.health
+    return up if health == "none" else f"{up} ({'health: starting' if health == 'starting' else health})"

@@ -24,10 +24,10 @@ WARNING = "WARNING! This will remove all stopped containers."
 
 def run(parsed: Parsed, engine: Engine) -> int:
     """Remove the containers that do not run."""
-    from lamina_runtime.engine import container_listing
+    from lamina_runtime.engine import container_filters, container_listing
 
     words = parsed.several("filter")
-    container_listing.check_prune(words)
+    container_filters.for_pruning(words)
     if not common.confirmed(WARNING, force=parsed.switch("force")):
         output.line("Total reclaimed space: 0B")
         return 0

@@ -1,0 +1,238 @@
+"""All containers of one user: making, naming, finding, forgetting.
+
+Theory.  A container is there from the moment its `record.json` is, until that is gone.  What is
+made before, and what is left after, is debris: whoever makes or removes a container holds its
+`lock` meanwhile, so debris whose lock is free belongs to a command that was killed, and the next
+one clears it up (`debris`).
+
+A name is a symbolic link to an id, and counts only if the record says the same; names change under
+one lock, so that of several who want one exactly one gets it.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from lamina_runtime.container.state import ConflictError, Container, Record
+from lamina_runtime.container.wishes import Wishes
+from lamina_runtime.errors import LaminaError, NotFoundError, UsageError
+from lamina_runtime.oci.digest import Digest
+from lamina_runtime.store import files
+
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")  # docker's
+LONGEST_NAME = 250  # a file's name
+TRIES = 64  # at names of two words, before a number helps
+_ID = re.compile(r"[0-9a-f]{1,64}")
+
+
+class DamagedError(LaminaError):
+    """A record cannot be read."""
+
+
+class Containers:
+    """All containers of one user."""
+
+    def __init__(self, data: Path, run: Path) -> None:
+        self._data, self._run, self._names = data / "containers", run / "containers", data / "names"
+        for path in (self._data, self._names, self._run):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def create(
+        self,
+        *,
+        image: Digest,
+        image_name: str,
+        created: str,
+        wishes: Wishes,
+        command: tuple[str, ...] = (),
+        name: str = "",
+        fill: Callable[[Path], None] = lambda _: None,
+    ) -> Container:
+        """Make a container; ConflictError if the name is taken.  A name is found where none is given.
+
+        `fill` makes what belongs into its directory before anybody sees it.
+        """
+        if name:
+            _check(name)
+        new = secrets.token_hex(32)
+        data = self._data / new
+        with contextlib.ExitStack() as stack:
+            with self._naming():  # so that it is ours before somebody takes it for debris
+                data.mkdir(mode=0o700)
+                stack.callback(os.close, _lock(data))
+            try:
+                fill(data)
+                with self._naming():
+                    record = Record(
+                        new, name or self._invented(), image, image_name, created, wishes, command
+                    )
+                    self._take(record.name, new)
+                    _keep(record, data)
+            except BaseException:
+                shutil.rmtree(data, ignore_errors=True)
+                self._release(new)
+                raise
+        return Container(record, data, self._run / new)
+
+    def rename(self, container: Container, name: str) -> None:
+        """Give it another name; ConflictError if that is taken."""
+        _check(name)
+        with self._naming():
+            old = self._load(container.id).record
+            if name == old.name:
+                raise UsageError("renaming a container with the same name as its current name")
+            self._take(name, old.id)
+            _keep(replace(old, name=name), container.data)
+            files.remove(self._names / old.name)
+
+    def find(self, text: str) -> Container:
+        """Return the container of a name, an id, or the beginning of one id only."""
+        name = text.removeprefix("/")
+        if NAME.fullmatch(name) and (found := self._named(name)) is not None:
+            return found
+        matches = []
+        if _ID.fullmatch(text):
+            matches = [one for one in os.listdir(self._data) if one.startswith(text) and self._is_there(one)]
+        if len(matches) > 1:
+            raise UsageError(f"more than one container begins with {text}")
+        if not matches:
+            raise NotFoundError(f"no such container: {text}")
+        return self._load(matches[0])
+
+    def list(self) -> list[Container]:
+        """Return all, the newest first."""
+        found = []
+        for name in os.listdir(self._data):
+            with contextlib.suppress(NotFoundError):  # being made, or removed
+                found.append(self._load(name))
+        return sorted(found, key=lambda one: one.record.created, reverse=True)
+
+    def forget(self, container: Container, clear: Callable[[Path], None] = lambda _: None) -> None:
+        """Remove all that is known of a container, which must not run and have nothing mounted.
+
+        `clear` removes what is in its directory and is not a plain file of ours.  Called while it is
+        the caller's turn (Container.turn).
+        """
+        files.remove(container.data / "record.json")  # from here on it is debris
+        self._clear(container.id, clear)
+
+    def clear_debris(self, clear: Callable[[Path], None] = lambda _: None) -> None:
+        """Remove what killed commands left."""
+        for name in os.listdir(self._data):
+            if self._is_there(name):
+                continue
+            with contextlib.ExitStack() as stack:
+                try:
+                    with self._naming():
+                        stack.callback(os.close, _lock(self._data / name))
+                except (BlockingIOError, FileNotFoundError):  # being made, or removed, at this moment
+                    continue
+                if not self._is_there(name):
+                    self._clear(name, clear)
+
+    def _clear(self, name: str, clear: Callable[[Path], None]) -> None:
+        data = self._data / name
+        clear(data)
+        for path in (self._run / name, data):
+            shutil.rmtree(path, ignore_errors=True)
+        self._release(name)
+
+    def _is_there(self, name: str) -> bool:
+        return (self._data / name / "record.json").exists()
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Keep others from changing names."""
+        fd = os.open(self._names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def _named(self, name: str) -> Container | None:
+        try:
+            found = self._load(os.readlink(self._names / name))
+        except (OSError, NotFoundError):
+            return None
+        return found if found.record.name == name else None
+
+    def _load(self, name: str) -> Container:
+        if len(name) != 64 or not _ID.fullmatch(name):
+            raise NotFoundError(f"no such container: {name[:12]}")
+        data = self._data / name
+        try:
+            record = Record.from_json(json.loads((data / "record.json").read_bytes()))
+        except FileNotFoundError:
+            raise NotFoundError(f"no such container: {name[:12]}") from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise DamagedError(
+                f"container {name[:12]}: its record is damaged", hint=f"remove {data} to be rid of it"
+            ) from None
+        return Container(record, data, self._run / name)
+
+    def _take(self, name: str, owner: str) -> None:
+        """Point a name at an id; only while `_naming`."""
+        holder = self._named(name)
+        if holder is not None:
+            raise ConflictError(
+                f'the container name "{name}" is already in use by container "{holder.id[:12]}"',
+                hint="remove or rename that container, or choose another name",
+            )
+        files.remove(self._names / name)  # left by a command that was killed
+        os.symlink(owner, self._names / name)
+
+    def _invented(self) -> str:
+        for _ in range(TRIES):
+            name = f"{secrets.choice(_MANNERS)}_{secrets.choice(_LAYERS)}"
+            if self._named(name) is None:
+                return name
+        return f"{name}_{secrets.token_hex(4)}"
+
+    def _release(self, owner: str) -> None:
+        for name in os.listdir(self._names):
+            with contextlib.suppress(FileNotFoundError):
+                if os.readlink(self._names / name) == owner:
+                    files.remove(self._names / name)
+
+
+def _check(name: str) -> None:
+    if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise UsageError(f"invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
+
+
+def _lock(data: Path) -> int:
+    """Take the lock that Container.turn takes; BlockingIOError where somebody has it."""
+    fd = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.MODE)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _keep(record: Record, data: Path) -> None:
+    text = json.dumps(record.to_json(), indent=1).encode()
+    files.replace(data / "record.json", text, temporary=data)
+
+
+_MANNERS = (
+    "able amber ample bold brave bright brisk calm clear clever cool crisp deep eager early fair fine fond "
+    "free fresh gentle glad golden grand green happy hardy keen kind light lively lucid mellow merry mild "
+    "neat noble plain polite proud quick quiet ready sharp silent silver sleek smart smooth snug solid "
+    "steady still strong sunny swift tidy true vivid warm wise witty"
+).split()
+_LAYERS = (
+    "agate amber basalt beryl birch cedar chalk cherry clay coal cobalt copper coral cork crust dune ebony "
+    "elm felt flint foil fossil garnet glacier gneiss granite gravel gypsum hazel ivory jade jasper larch "
+    "lava leaf loam loess maple marble marl mica moss oak onyx opal peat pearl pebble pine quartz reed ruby "
+    "sand shale silk silt slate snow spruce strata topaz tuff varve veneer walnut willow"
+).split()
