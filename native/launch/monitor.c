@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "monitor.h"
 
+#include "cgroup.h"
 #include "channel.h"
 #include "health.h"
 #include "idmap.h"
@@ -37,21 +38,6 @@ struct monitor {
 	struct lam_streams streams;
 	struct lam_health health;
 };
-
-static void join_cgroup(const struct monitor *monitor)
-{
-	const struct lam_record *record = NULL;
-	char number[16];
-
-	snprintf(number, sizeof(number), "%d\n", (int)monitor->init);
-	while ((record = lam_plan_next(monitor->plan, LAM_OP_CGROUP, record)) != NULL) {
-		int fd = open(record->arg[0], O_WRONLY | O_CLOEXEC);
-
-		if (fd < 0 || write(fd, number, strlen(number)) < 0)
-			lam_fail(LAM_FAILED, errno, "join the cgroup %s", record->arg[0]);
-		close(fd);
-	}
-}
 
 static void start_network(struct monitor *monitor)
 {
@@ -93,7 +79,7 @@ static void converse(struct monitor *monitor)
 		break;
 	case LAM_WORD_INIT:
 		monitor->init = (pid_t)message.number;
-		join_cgroup(monitor);
+		lam_cgroup_join(monitor->plan, monitor->init);
 		start_network(monitor);
 		lam_send(monitor->channel, LAM_WORD_GO, 0, -1);
 		break;
@@ -283,6 +269,8 @@ int lam_monitor_run(const struct lam_plan *plan)
 		turn(&monitor);
 	lam_streams_drain(&monitor.streams);
 	end_children();
+	if (monitor.directory >= 0 && lam_cgroup_leave(plan))
+		lam_state_put(monitor.directory, "oom", "1\n");
 	if (monitor.directory >= 0 && monitor.started)
 		lam_state_ended(monitor.directory, monitor.status);
 	finish(&monitor);

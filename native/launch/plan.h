@@ -38,12 +38,13 @@ enum lam_op {
 	LAM_OP_DRIVER = 8,    /* one argument of the command that mounts the root, and serves it in the
 			       * foreground; a byte to its descriptor 3 says that it is usable */
 	LAM_OP_NETWORK = 9,   /* one argument of the command that serves the network; "{pid}" is init's */
-	LAM_OP_CGROUP = 10,   /* path of a cgroup.procs (or tasks) file to be written to */
-	LAM_OP_CLIENT = 11,   /* descriptor of a connection that is attached from the start (attach.h) */
-	LAM_OP_AFTER = 12,    /* one argument of the command that the monitor becomes at the end, unless
+	LAM_OP_CGROUP =
+		10, /* path of a cgroup.procs to be written to; with DIRECTORY its group is removed at the end */
+	LAM_OP_CLIENT = 11, /* descriptor of a connection that is attached from the start (attach.h) */
+	LAM_OP_AFTER = 12,  /* one argument of the command that the monitor becomes at the end, unless
 			       * who gave CLIENT is still there */
-	LAM_OP_HEALTH = 13,   /* interval, timeout, start period, start interval (milliseconds), retries */
-	LAM_OP_PROBE = 14,    /* one argument of the command that says whether the container is well */
+	LAM_OP_HEALTH = 13, /* interval, timeout, start period, start interval (milliseconds), retries */
+	LAM_OP_PROBE = 14,  /* one argument of the command that says whether the container is well */
 
 	/* the namespaces */
 	LAM_OP_NAMESPACES = 20, /* CLONE_NEW* of those to make */

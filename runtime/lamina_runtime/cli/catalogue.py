@@ -56,6 +56,7 @@ logs                    container_logs        Fetch the logs of a container
 ps                      container_ls          List containers
 top                     container_top         Display the running processes of a container
 stats                   container_stats       Display resource usage of containers
+update                  container_update      Change the limits or the restart policy of containers
 rename                  container_rename      Rename a container
 rm                      container_rm          Remove one or more containers
 images                  image_ls              List images
@@ -128,6 +129,7 @@ container logs          container_logs        Fetch the logs of a container
 container ls            container_ls          List containers
 container top           container_top         Display the running processes of a container
 container stats         container_stats       Display resource usage of containers
+container update        container_update      Change the limits or the restart policy of containers
 container rename        container_rename      Rename a container
 container rm            container_rm          Remove one or more containers
 container list          container_ls          -

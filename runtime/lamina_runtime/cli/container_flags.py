@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina_runtime.cli import health_flags
+from lamina_runtime.cli import health_flags, limit_flags
 from lamina_runtime.cli.common import PLATFORM
 from lamina_runtime.cli.flags import LIST, NUMBER, STRING, Flag
 
@@ -25,6 +25,7 @@ FLAGS = (
     Flag("init", "Run an init inside the container that forwards signals and reaps processes"),
     Flag("interactive", "Keep STDIN open even if not attached", short="i"),
     Flag("ipc", 'IPC mode to use ("host", "private")', kind=STRING),
+    *limit_flags.FLAGS,
     Flag("label", "Set meta data on a container", short="l", kind=LIST),
     Flag("label-file", "Read in a line delimited file of labels", kind=LIST),
     Flag("mount", "Attach a filesystem mount to the container", kind=LIST, word="mount"),

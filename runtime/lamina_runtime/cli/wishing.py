@@ -7,7 +7,7 @@ import re
 import socket
 from typing import TYPE_CHECKING
 
-from lamina_runtime.cli import health_flags, human
+from lamina_runtime.cli import health_flags, limit_flags
 from lamina_runtime.cli.mount_flags import mounts
 from lamina_runtime.container import capabilities, processes
 from lamina_runtime.container.wishes import Limit, Wishes
@@ -51,7 +51,7 @@ def wishes(parsed: Parsed) -> Wishes:
         sysctls=dict(_sysctl(text) for text in parsed.several("sysctl")),
         labels=_labels(parsed),
         oom_score=_oom_score(parsed),
-        shm_size=_size("shm-size", parsed.text("shm_size")) if parsed.text("shm_size") else 64 << 20,
+        shm_size=limit_flags.size("shm-size", parsed.text("shm_size")) or 64 << 20,
         share=_shared(parsed),
         network=parsed.text("network"),
         hosts=tuple(_host(text) for text in parsed.several("add_host")),
@@ -60,9 +60,10 @@ def wishes(parsed: Parsed) -> Wishes:
         dns_options=tuple(parsed.several("dns_option")),
         stop_signal=_signal(parsed.text("stop_signal")),
         stop_timeout=parsed.number("stop_timeout") if "stop_timeout" in parsed.given else None,
+        resources=limit_flags.wished(parsed),
         health=health_flags.wished(parsed),
         auto_remove=parsed.switch("rm"),
-        restart=_restart(parsed),
+        restart=restart(parsed, remove=parsed.switch("rm")),
     )
 
 
@@ -184,14 +185,6 @@ def _oom_score(parsed: Parsed) -> int | None:
     return value
 
 
-def _size(flag: str, text: str) -> int:
-    """Read docker's sizes for memory: k, m and g are binary."""
-    try:
-        return human.parse_size(re.sub(r"(?i)^([0-9.]+)([kmgt])i?b?$", r"\1\2iB", text))
-    except ValueError:
-        raise UsageError(f'invalid argument "{text}" for "--{flag}" flag: invalid size: {text!r}') from None
-
-
 def _shared(parsed: Parsed) -> tuple[str, ...]:
     shared = []
     for kind in ("pid", "ipc", "uts"):
@@ -233,7 +226,8 @@ def _signal(text: str) -> str:
     return text
 
 
-def _restart(parsed: Parsed) -> str:
+def restart(parsed: Parsed, *, remove: bool = False) -> str:
+    """Return the policy of --restart; "" for none."""
     policy = parsed.text("restart")
     kind, colon, limit = policy.partition(":")
     if kind not in ("", "no", "always", "unless-stopped", "on-failure"):
@@ -241,6 +235,6 @@ def _restart(parsed: Parsed) -> str:
                          "'no', 'always', 'on-failure', or 'unless-stopped'")  # fmt: skip
     if colon and (kind != "on-failure" or not _digits(limit)):
         raise UsageError(f"invalid restart policy: {policy}")
-    if parsed.switch("rm") and kind not in ("", "no"):
+    if remove and kind not in ("", "no"):
         raise UsageError("conflicting options: cannot specify both --restart and --rm")
     return "" if kind == "no" else policy

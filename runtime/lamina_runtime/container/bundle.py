@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lamina_runtime.container import capabilities
+from lamina_runtime.container import capabilities, limits
 from lamina_runtime.container.seccomp import default, emulation, profile, tables
 from lamina_runtime.container.wishes import Mount, Wishes
 from lamina_runtime.errors import LaminaError
@@ -80,6 +80,8 @@ def make(image: ContainerConfig, wishes: Wishes, place: Place) -> dict[str, Any]
         linux["gidMappings"] = _maps(place.gids)
     if wishes.sysctls:
         linux["sysctl"] = dict(wishes.sysctls)
+    if wishes.resources:
+        linux["resources"] = limits.resources(wishes.resources)
     if not wishes.privileged:
         linux |= {"maskedPaths": MASKED, "readonlyPaths": READONLY}
     seccomp = _filter(wishes, place)

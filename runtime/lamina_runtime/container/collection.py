@@ -92,6 +92,11 @@ class Containers:
             _keep(replace(old, name=name), container.data)
             files.remove(self._names / old.name)
 
+    def change(self, container: Container, wishes: Wishes) -> None:
+        """Keep other wishes; while it is the caller's turn (Container.turn)."""
+        with self._naming():
+            _keep(replace(self._load(container.id).record, wishes=wishes), container.data)
+
     def find(self, text: str) -> Container:
         """Return the container of a name, an id, or the beginning of one id only."""
         name = text.removeprefix("/")

@@ -130,7 +130,7 @@ class Container:
 
     def forget_run(self, *, again: bool = False) -> None:
         """Before it is started again: what the last run left; all of it, unless a policy wants it."""
-        for name in ("pid", "exit", "health", *(() if again else ("stopped", "restarts"))):
+        for name in ("pid", "exit", "health", "oom", *(() if again else ("stopped", "restarts"))):
             files.remove(self.data / name)
 
     def note_stop(self) -> None:
@@ -140,6 +140,10 @@ class Container:
     def was_stopped(self) -> bool:
         """Say whether somebody wished its end since it was last started by hand."""
         return (self.data / "stopped").exists()
+
+    def was_short_of_memory(self) -> bool:
+        """Say whether the kernel killed a process of its last run for its limit of memory."""
+        return (self.data / "oom").exists()
 
     def restarts(self) -> int:
         """Return how often a restart policy has started it."""

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
+from lamina_runtime.container.limits import Limits
 from lamina_runtime.oci import json
 from lamina_runtime.oci.container import Healthcheck
 
@@ -68,6 +69,7 @@ class Wishes:
     stop_signal: str = ""
     stop_timeout: int | None = None  # seconds; negative: wait for ever
     auto_remove: bool = False
+    resources: Limits = field(default_factory=Limits)
     health: Healthcheck | None = None
     restart: str = ""  # "no", "always", "unless-stopped", "on-failure", "on-failure:N"
 
@@ -77,6 +79,7 @@ class Wishes:
         plain = {row.name: getattr(self, row.name) for row in fields(self) if row.name not in mappings}
         plain["mounts"] = [asdict(mount) for mount in self.mounts]
         plain["limits"] = [asdict(limit) for limit in self.limits]
+        plain["resources"] = asdict(self.resources)
         plain["health"] = self.health and self.health.to_json()
         return plain | mappings
 
@@ -88,6 +91,7 @@ class Wishes:
             Mount(**{key: _tuples(part) for key, part in mount.items()}) for mount in kept.get("mounts", ())
         )
         value["limits"] = tuple(Limit(**limit) for limit in kept.get("limits", ()))
+        value["resources"] = Limits(**kept.get("resources", {}))
         health = kept.get("health")
         value["health"] = Healthcheck.from_json(json.Object(health, "health")) if health else None
         for name in ("sysctls", "labels"):

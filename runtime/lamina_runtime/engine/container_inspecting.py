@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from lamina_runtime.container import bundle, health
+from lamina_runtime.container import bundle, health, limits
 from lamina_runtime.engine import container_listing
 from lamina_runtime.errors import NotFoundError
 from lamina_runtime.oci.container import ContainerConfig
 
 if TYPE_CHECKING:
+    from lamina_runtime.container.limits import Limits
     from lamina_runtime.container.state import Container
     from lamina_runtime.container.wishes import Mount, Wishes
     from lamina_runtime.engine.context import Engine
@@ -71,7 +72,7 @@ def _state(one: container_listing.Listed) -> dict[str, Any]:
         "Running": one.state in ("running", "paused"),
         "Paused": one.state == "paused",
         "Restarting": False,
-        "OOMKilled": False,
+        "OOMKilled": one.container.was_short_of_memory(),
         "Dead": False,
         "Pid": status.pid,
         "ExitCode": status.code,
@@ -114,6 +115,7 @@ def _host(wishes: Wishes, network: str) -> dict[str, Any]:
         "ReadonlyRootfs": wishes.read_only,
         "SecurityOpt": security or None,
         "ShmSize": wishes.shm_size,
+        **_limits(wishes.resources),
         "Sysctls": dict(wishes.sysctls),
         "Tmpfs": {mount.target: ",".join(mount.options) for mount in wishes.mounts if mount.kind == "tmpfs"},
         "Init": wishes.init,
@@ -123,6 +125,20 @@ def _host(wishes: Wishes, network: str) -> dict[str, Any]:
         "MaskedPaths": None if wishes.privileged else list(bundle.MASKED),
         "ReadonlyPaths": None if wishes.privileged else list(bundle.READONLY),
     }  # fmt: skip
+
+
+def _limits(wished: Limits) -> dict[str, Any]:
+    swap = limits.resources(wished).get("memory", {}).get("swap", 0)
+    return {
+        "Memory": wished.memory,
+        "MemorySwap": swap,
+        "MemoryReservation": wished.memory_reservation,
+        "NanoCpus": wished.nano_cpus,
+        "CpuShares": wished.cpu_shares,
+        "CpusetCpus": wished.cpuset_cpus,
+        "PidsLimit": wished.pids or None,
+        "BlkioWeight": wished.blkio_weight,
+    }
 
 
 def _mount(mount: Mount) -> dict[str, Any]:

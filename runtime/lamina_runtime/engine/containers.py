@@ -8,6 +8,7 @@ Files that a container has of its own host (hosts, resolv.conf, hostname) are bi
 run directory, so that nothing is written into its upper.
 """
 
+import contextlib
 import datetime
 import logging
 import os
@@ -21,7 +22,7 @@ from typing import Any
 import lamina_unionfs
 
 import lamina_runtime
-from lamina_runtime.container import bundle, health, ids, launch, plan
+from lamina_runtime.container import bundle, cgroups, health, ids, launch, limits, plan
 from lamina_runtime.container.collection import Containers
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.state import ConflictError, Container
@@ -57,6 +58,9 @@ def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Cont
     with store.lease("a container") as lease:
         image, reference = naming.resolve(store, word)
         command = bundle.arguments(image.config.config, wishes)  # what could never start is not made
+        if wishes.resources:  # and what could not be held within its limits neither
+            cgroups.remove(cgroups.make(f"try-{os.getpid()}", limits.resources(wishes.resources),
+                                        lenient=not wishes.resources.memory_swap))  # fmt: skip
         shown = reference.familiar if reference else image.id.short
         now = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
         clear_debris(engine)
@@ -116,9 +120,26 @@ def start(
             config["process"]["consoleSize"] = {"height": rows, "width": columns}
         files.replace(container.data / "config.json", json.dump(config), temporary=container.data)
         rows_of_plan = [*plan.container(config), *_around(engine, container, image, mapped)]
-        return launch.start(
-            rows_of_plan, client=client.fileno() if client else None, errors=container.run / "errors"
-        )
+        with _groups(container) as groups:
+            rows_of_plan += [Record(Op.CGROUP, str(group / "cgroup.procs")) for group in groups]
+            return launch.start(
+                rows_of_plan, client=client.fileno() if client else None, errors=container.run / "errors"
+            )
+
+
+@contextlib.contextmanager
+def _groups(container: Container) -> Iterator[list[Path]]:
+    """Yield control groups with the limits that were wished; they stay unless the start fails."""
+    wished = container.record.wishes.resources
+    groups = []
+    if wished:
+        groups = cgroups.make(container.id, limits.resources(wished), lenient=not wished.memory_swap)
+        cgroups.keep(container, groups)
+    try:
+        yield groups
+    except BaseException:
+        cgroups.remove(groups)
+        raise
 
 
 def remove(engine: Engine, container: Container) -> None:
@@ -129,6 +150,7 @@ def remove(engine: Engine, container: Container) -> None:
                 f"cannot remove container {container.record.name!r}: container is running",
                 hint="stop the container before removing it, or use --force",
             )
+        cgroups.remove(cgroups.kept(container))  # of a monitor that was killed
         containers(engine).forget(container, lambda data: _clear(engine, data))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lamina_runtime.container import capabilities, launch, plan, processes
+from lamina_runtime.container import capabilities, cgroups, launch, plan, processes
 from lamina_runtime.container.bundle import USER
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.oci import json
@@ -47,6 +47,7 @@ def start(
     process = _process(config["process"], wished, size)
     user = wished.user or config.get("annotations", {}).get(USER, "")
     rows += plan.process(process, user, linux=config.get("linux", {}))
+    rows += [Record(Op.CGROUP, str(group / "cgroup.procs")) for group in cgroups.kept(container)]
     if wished.interactive:
         rows.append(Record(Op.STDIN))
     return launch.start(

@@ -88,6 +88,8 @@ def _measured(container: Container, pid: int, before: dict[str, tuple[float, int
     seconds = (used.ticks - ticks) / os.sysconf("SC_CLK_TCK")
     share = 100 * seconds / (now - then) if now > then else 0.0
     limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if container.record.wishes.resources.memory > 0:
+        limit = min(limit, container.record.wishes.resources.memory)
     return Stats(
         container.id, container.record.name, max(0.0, share), used.memory, limit if pid else 0,
         used.read, used.written, used.received, used.sent, used.processes,

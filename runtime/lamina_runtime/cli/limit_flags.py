@@ -1,0 +1,84 @@
+"""`--memory` and its like, of `run`, `create` and `update`."""
+
+from __future__ import annotations
+
+import os
+import re
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+from lamina_runtime.cli import human
+from lamina_runtime.cli.flags import NUMBER, STRING, Flag
+from lamina_runtime.container.limits import NANO, Limits
+from lamina_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from lamina_runtime.cli.flags import Parsed
+
+FLAGS = (
+    Flag("blkio-weight", "Block IO (relative weight), between 10 and 1000", kind=NUMBER),
+    Flag("cpu-shares", "CPU shares (relative weight)", short="c", kind=NUMBER),
+    Flag("cpus", "Number of CPUs", kind=STRING, word="decimal"),
+    Flag("cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)", kind=STRING),
+    Flag("memory", "Memory limit", short="m", kind=STRING, word="bytes"),
+    Flag("memory-reservation", "Memory soft limit", kind=STRING, word="bytes"),
+    Flag("memory-swap", "Limit of memory plus swap: '-1' for unlimited swap", kind=STRING, word="bytes"),
+    Flag("pids-limit", "Limit of processes and threads (-1 for unlimited)", kind=NUMBER),
+)
+_CPUS = re.compile(r"\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*")
+
+
+def wished(parsed: Parsed) -> Limits:
+    """Return what the flags say."""
+    found = _read(parsed)
+    found.check(os.cpu_count() or 1)
+    return found
+
+
+def _read(parsed: Parsed) -> Limits:
+    return Limits(
+        memory=size("memory", parsed.text("memory")),
+        memory_swap=size("memory-swap", parsed.text("memory_swap")),
+        memory_reservation=size("memory-reservation", parsed.text("memory_reservation")),
+        nano_cpus=_cpus(parsed.text("cpus")),
+        cpu_shares=parsed.number("cpu_shares"),
+        cpuset_cpus=_set(parsed.text("cpuset_cpus")),
+        pids=max(-1, parsed.number("pids_limit")),
+        blkio_weight=parsed.number("blkio_weight"),
+    )
+
+
+def given(parsed: Parsed) -> dict[str, object]:
+    """Return the fields of Limits that the flags name."""
+    names = {"cpus": "nano_cpus", "pids_limit": "pids"}
+    keys = [flag.key for flag in FLAGS if flag.key in parsed.given]
+    found = _read(parsed)
+    return {names.get(key, key): getattr(found, names.get(key, key)) for key in keys}
+
+
+def size(flag: str, text: str) -> int:
+    """Read docker's sizes for memory: b, k, m and g are binary; -1 where the flag knows it."""
+    if not text or (text == "-1" and flag == "memory-swap"):
+        return int(text or 0)
+    try:
+        return human.parse_size(re.sub(r"(?i)^([0-9.]+)([kmgt])i?b?$", r"\1\2iB", text))
+    except ValueError:
+        raise UsageError(f'invalid argument "{text}" for "--{flag}" flag: invalid size: {text!r}') from None
+
+
+def _cpus(text: str) -> int:
+    if not text:
+        return 0
+    try:
+        nano = Decimal(text) * NANO
+        if not 0 <= nano < 1 << 62 or nano != int(nano):
+            raise ValueError
+        return int(nano)
+    except (InvalidOperation, ValueError, OverflowError):
+        raise UsageError(f'invalid argument "{text}" for "--cpus" flag: not a number of CPUs') from None
+
+
+def _set(text: str) -> str:
+    if text and not _CPUS.fullmatch(text):
+        raise UsageError(f'invalid argument "{text}" for "--cpuset-cpus" flag: 0-3 or 0,1 expected')
+    return text
