@@ -100,7 +100,7 @@ def put_sample(store: Store, sample: Sample) -> Image:
 def files_of(store: Store) -> set[str]:
     """Return every file of a store, but for those that come and go."""
     names = {str(path.relative_to(store.root)) for path in store.root.rglob("*") if path.is_file()}
-    return names - {"lock", "store.json"}
+    return names - {"lock", "records.lock", "store.json"}
 
 
 def damage(problems: Sequence[Problem]) -> list[Problem]:

@@ -102,6 +102,7 @@ def test_a_removed_image_takes_its_names_along(store: Store) -> None:
 def test_names_stand_for_images(store: Store) -> None:
     one, two = put_image(store, [ONE]), put_image(store, [TWO])
     index = build_index([one.manifest.descriptor])
+    store.blobs.add(index.raw)
     name = Reference.parse("debian")
     assert store.references.get(name) is None
     store.references.set(name, one.id, one.manifest.descriptor, index.descriptor)

@@ -183,13 +183,7 @@ def _layer(store: Store, archive: Archive, part: Part, progress: Progress) -> La
 def _install(store: Store, wanted: Wanted, lease: Lease) -> Loaded:
     """Let an image appear, now that its parts are there."""
     manifest = wanted.manifest or made_manifest(store, wanted)
-    image = store.images.add(manifest, wanted.config, lease)
-    index = None
-    if wanted.index is not None:
-        store.blobs.add(wanted.index.raw, expected=wanted.index.digest)
-        index = wanted.index.descriptor
-    for name in wanted.names:
-        store.references.set(name, image.id, manifest.descriptor, index)
+    image = store.images.add(manifest, wanted.config, lease, names=wanted.names, index=wanted.index)
     return Loaded(image.id, wanted.names)
 
 

@@ -75,10 +75,7 @@ def commit(engine: Engine, container: Container, wish: Commit) -> Digest:
         config = config.edit(fields={"created": now, "author": wish.author or None})
         layers = [*image.manifest.layers, Descriptor(media.OCI_LAYER, layer.diff_id, layer.size)]
         manifest = build_manifest(config.descriptor(), _of_one_kind(layers))
-        made = store.images.add(manifest, config, lease)
-        if name:
-            store.references.set(name, made.id, manifest.descriptor, None)
-        return made.id
+        return store.images.add(manifest, config, lease, names=[name] if name else []).id
 
 
 def _of_one_kind(layers: list[Descriptor]) -> list[Descriptor]:

@@ -72,15 +72,17 @@ def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Cont
             (data / "lease").write_text(lease.name, encoding="ascii")
             lease.keep()
 
-        return containers(engine).create(
-            image=image.id,
-            image_name=shown,
-            created=now,
-            wishes=wishes,
-            command=tuple(command),
-            name=name,
-            fill=fill,
-        )
+        with store.changing():
+            store.images.get(image.id)  # whoever removes images sees the container, or was before it
+            return containers(engine).create(
+                image=image.id,
+                image_name=shown,
+                created=now,
+                wishes=wishes,
+                command=tuple(command),
+                name=name,
+                fill=fill,
+            )
 
 
 def _with_sources(wishes: Wishes) -> Wishes:

@@ -74,10 +74,8 @@ def import_(
             manifest = build_manifest(
                 config.descriptor(), [Descriptor(media.OCI_LAYER, layer.diff_id, layer.size)]
             )
-            image = engine.store.images.add(manifest, config, lease)
-            if wish.name:
-                engine.store.references.set(wish.name, image.id, manifest.descriptor, None)
-            return image.id
+            names = [wish.name] if wish.name else []
+            return engine.store.images.add(manifest, config, lease, names=names).id
     except BaseException:
         engine.store.collect()
         raise

@@ -54,7 +54,7 @@ def resolve(store: Store, word: str) -> Resolved:
             ids = "\n".join(str(image.id) for image in found[:MOST_SHOWN])
             raise LaminaError(f"image id {word!r} is ambiguous: it begins {len(found)} ids", details=ids)
         if found:
-            return Resolved(found[0], None)
+            return Resolved(store.images.get(found[0].id), None)
     for meant in _meanings(word) if reference else ():
         image_id = by_reference(store, meant)
         if image_id is not None:

@@ -3,6 +3,9 @@
 The rules are docker's.  By name: the name goes; the image goes with its last name.  By id: all
 its names and the image go, but only by force if there are several.  A mounted image stays,
 force or not; a name of it may go as long as another is left.
+
+All of that is looked up and done while nobody else changes images and names; who mounts an image
+or makes a container of it notes that in the same way, so that neither misses the other.
 """
 
 from __future__ import annotations
@@ -41,6 +44,11 @@ class Removed(NamedTuple):
 
 def remove(engine: Engine, word: str, *, force: bool) -> Removed:
     """Remove one image or one of its names; raise NotFoundError or ConflictError."""
+    with engine.store.changing():
+        return _removed(engine, word, force=force)
+
+
+def _removed(engine: Engine, word: str, *, force: bool) -> Removed:
     store = engine.store
     image, reference = naming.resolve(store, word)
     names = [named for named in store.references.list() if named.image_id == image.id]
@@ -101,16 +109,17 @@ def _of_containers(engine: Engine, image: Image, *, force: bool) -> bool:
 
 def prune(engine: Engine, *, everything: bool, words: Sequence[str]) -> Removed:
     """Remove the images without a name, or with `everything` all that are not mounted."""
-    used = {mount.image_id for mount in mounts.active(engine)}
-    used |= {str(one.record.image) for one in containers.containers(engine).list()}
     untagged: list[str] = []
     deleted: list[str] = []
-    for listed in listing.chosen(engine.store, words, filters.PRUNE_KEYS):
-        if (listed.names and not everything) or str(listed.image.id) in used:
-            continue
-        untagged += _untag(engine, listed.names)
-        engine.store.images.remove(listed.image.id)
-        deleted.append(str(listed.image.id))
+    with engine.store.changing():
+        used = {mount.image_id for mount in mounts.active(engine)}
+        used |= {str(one.record.image) for one in containers.containers(engine).list()}
+        for listed in listing.chosen(engine.store, words, filters.PRUNE_KEYS):
+            if (listed.names and not everything) or str(listed.image.id) in used:
+                continue
+            untagged += _untag(engine, listed.names)
+            engine.store.images.remove(listed.image.id)
+            deleted.append(str(listed.image.id))
     return Removed(tuple(untagged), tuple(deleted))
 
 

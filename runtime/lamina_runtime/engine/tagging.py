@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def tag(store: Store, source: str, target: str) -> None:
     """Give an image one more name; a name that it takes from another image it takes silently."""
     name = naming.target(target)
-    with store.lease(f"tag {target}"):
+    with store.lease(f"tag {target}"), store.changing():
         image, reference = naming.resolve(store, source)
         known = store.references.get(reference) if reference else None
         if known is not None and known.image_id == image.id:

@@ -130,10 +130,8 @@ class _Pull:
             before = await in_thread(self._store.references.get, self._reference)
             top = await self._top(known=before is not None)
             chosen = await self._choose(top)
-            image = await self._image(chosen, lease)
+            image = await self._image(chosen, top, lease)
             new = before is None or before.image_id != image.id
-            index = top.descriptor if isinstance(top, Index) else None
-            await in_thread(self._store.references.set, self._reference, image.id, chosen.descriptor, index)
         limit = next(iter(self._session.rate_limits.values()), None)
         return Pulled(self._reference, image, top.digest, new, limit)
 
@@ -196,7 +194,7 @@ class _Pull:
             await self._keep(raw, wanted.digest)
         return manifest.parse(raw, wanted.media_type, algorithm=wanted.digest.algorithm)
 
-    async def _image(self, chosen: Manifest, lease: Lease) -> Image:
+    async def _image(self, chosen: Manifest, top: Manifest | Index, lease: Lease) -> Image:
         config = await self._configuration(chosen.config)
         if len(config.diff_ids) != len(chosen.layers):
             raise OciError(
@@ -205,7 +203,12 @@ class _Pull:
         layers = dict(zip(config.diff_ids, chosen.layers, strict=True))  # one of each: empty ones come often
         limit = self._session.options.parallel
         await for_all(layers.items(), self._layer, limit=limit)
-        return await in_thread(self._store.images.add, chosen, config, lease)
+        index = top if isinstance(top, Index) else None
+
+        def add() -> Image:
+            return self._store.images.add(chosen, config, lease, names=[self._reference], index=index)
+
+        return await in_thread(add)
 
     async def _configuration(self, wanted: Descriptor) -> ImageConfig:
         raw = await self._stored(wanted.digest)

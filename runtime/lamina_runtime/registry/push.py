@@ -89,8 +89,15 @@ async def push(
             await protocol.put_manifest(session, source, document)
         await protocol.put_manifest(session, source, top, tags=[reference.tag])
         if isinstance(top, Manifest) and top.digest != named.manifest.digest:
-            await in_thread(store.references.set, reference, named.image_id, top.descriptor, None)
+            await in_thread(_renew, store, named, top)
     return Pushed(reference, top.digest, len(top.raw))
+
+
+def _renew(store: Store, named: Named, sent: Manifest) -> None:
+    """Let a name stand for what was sent under it, unless it stands for something else by now."""
+    with store.changing():
+        if store.references.get(named.reference) == named:
+            store.references.set(named.reference, named.image_id, sent.descriptor, None)
 
 
 async def _send(

@@ -16,7 +16,7 @@ from pathlib import Path
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.oci.config import ImageConfig
 from lamina_runtime.oci.digest import HEX_LENGTH, Digest, hasher
-from lamina_runtime.store import check_layers, forms, marking, metadata
+from lamina_runtime.store import check_layers, files, forms, marking, metadata
 from lamina_runtime.store.forms import LayerInfo
 from lamina_runtime.store.ground import Ground
 from lamina_runtime.store.images import Record, read_record
@@ -33,7 +33,7 @@ Task = tuple[str, str, Callable[[], Iterator[Problem]]]  # the kind if it cannot
 def check(ground: Ground, *, full: bool, progress: Progress | None = None) -> list[Problem]:
     """Return what is wrong, sorted; nothing is changed."""
     with ground.together():
-        tasks = list(_tasks(ground.place, full=full))
+        tasks = list(_tasks(ground, full=full))
         problems: set[Problem] = set()
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             for number, found in enumerate(pool.map(_run, tasks)):
@@ -51,8 +51,9 @@ def _run(task: Task) -> list[Problem]:
         return [Problem(kind, what, str(exc))]
 
 
-def _tasks(place: Place, *, full: bool) -> Iterator[Task]:
+def _tasks(ground: Ground, *, full: bool) -> Iterator[Task]:
     """Yield what there is to do, the longest first."""
+    place = ground.place
     for path in sorted((place.root / "layers").iterdir(), key=lambda path: -_size(place.devices / path.name)):
         yield "layer-damaged", path.name, partial(check_layers.layer, place, path, full=full)
     for digest, path in marking.blob_files(place):
@@ -77,7 +78,7 @@ def _tasks(place: Place, *, full: bool) -> Iterator[Task]:
     for stack in sorted(stacks):
         yield "metadata-damaged", place.metadata(stack).name, partial(_metadata, place, stack)
     for path in sorted((place.root / "references").iterdir()):
-        yield "reference-damaged", path.name, partial(_reference, place, path)
+        yield "reference-damaged", path.name, partial(_reference, ground, path)
     yield "stray", str(place.root), partial(_strays, place)
 
 
@@ -139,14 +140,17 @@ def _is(place: Place, layers: list[LayerInfo], path: Path, *, before_dedup: bool
     return False
 
 
-def _reference(place: Place, path: Path) -> Iterator[Problem]:
-    named = read_reference(path)
-    if named is None:
-        return
+def _reference(ground: Ground, path: Path) -> Iterator[Problem]:
+    place = ground.place
+    with ground.unchanging():
+        named = read_reference(path)
+        if named is None:
+            return
+        has_image = place.image(named.image_id).exists()
     name = str(named.reference)
     if place.reference(named.reference) != path:
         yield Problem("reference-damaged", name, f"it stands in {path.name}")
-    if not place.image(named.image_id).exists():
+    if not has_image:
         yield Problem("reference-dangling", name, f"image {named.image_id} is not in the store")
     for descriptor in filter(None, (named.manifest, named.index)):
         if not place.blob(descriptor.digest).exists():
@@ -154,9 +158,11 @@ def _reference(place: Place, path: Path) -> Iterator[Problem]:
 
 
 def _strays(place: Place) -> Iterator[Problem]:
+    devices = sorted(place.devices.iterdir())
+    arriving = any(files.is_held(path) for path in place.temporary.iterdir())  # a tar comes before its layer
     layers = {path.name for path in (place.root / "layers").iterdir()}
-    for path in sorted(place.devices.iterdir()):
-        if path.name not in layers:
+    for path in devices:
+        if path.name not in layers and not arriving:
             yield Problem("stray", str(path.relative_to(place.root)), "a tar without its layer")
     known = {path for _, path in marking.blob_files(place)}
     for algorithm in HEX_LENGTH:

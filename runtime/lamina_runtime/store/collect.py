@@ -14,7 +14,6 @@ from pathlib import Path
 from lamina_runtime.oci.digest import Digest
 from lamina_runtime.store import files, lease, marking
 from lamina_runtime.store.ground import Ground
-from lamina_runtime.store.marking import Needed
 from lamina_runtime.store.partial import PREFIX
 from lamina_runtime.store.place import Place
 
@@ -34,13 +33,17 @@ class Reclaimed:
 def collect(ground: Ground, *, dry_run: bool) -> Reclaimed:
     """Remove what nobody needs."""
     place = ground.place
-    with ground.alone():
+    with ground.together() if dry_run else ground.alone():
         if not dry_run:
             lease.sweep(place.leases)
+        # Listed first, marked then: what others add meanwhile is not there, or is marked.
+        blobs, layers = list(marking.blob_files(place)), _listed(place.root / "layers")
+        loose, stacks = _listed(place.devices), _listed(place.root / "metadata")
         needed = marking.needed(place)
-        blobs = [(digest, path) for digest, path in marking.blob_files(place) if digest not in needed.blobs]
-        layers = [path for path in _listed(place.root / "layers") if path.name not in needed.tags]
-        others = list(_others(place, needed, {path.name for path in layers}))
+        blobs = [(digest, path) for digest, path in blobs if digest not in needed.blobs]
+        layers = [path for path in layers if path.name not in needed.tags]
+        others = [path for path in stacks if path.name not in needed.stacks]
+        others += list(_left(place, loose))
         doomed = [path for _, path in blobs] + others
         size = sum(map(_size, doomed)) + sum(_size(path) for layer in layers for path in _parts(place, layer))
         if not dry_run:
@@ -57,14 +60,23 @@ def _listed(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def _others(place: Place, needed: Needed, going: set[str]) -> Iterator[Path]:
+def _left(place: Place, devices: list[Path]) -> Iterator[Path]:
+    """Yield tars without a layer and what nobody makes any more.
+
+    What ends by itself, a transfer or a lease, takes no lock, so it may vanish while we look.
+    """
     layers = {path.name for path in (place.root / "layers").iterdir()}
-    yield from (path for path in _listed(place.devices) if path.name not in layers and path.name not in going)
-    yield from (path for path in _listed(place.root / "metadata") if path.name not in needed.stacks)
+    yield from (path for path in devices if path.name not in layers)
     for path in _listed(place.temporary):
-        young = path.name.startswith(PREFIX) and time.time() - path.lstat().st_mtime < PATIENCE
-        if not young and not files.is_held(path):
+        if not files.is_held(path) and not (path.name.startswith(PREFIX) and _is_young(path)):
             yield path
+
+
+def _is_young(path: Path) -> bool:
+    try:
+        return time.time() - path.lstat().st_mtime < PATIENCE
+    except FileNotFoundError:
+        return True
 
 
 def _parts(place: Place, layer: Path) -> list[Path]:
@@ -72,9 +84,7 @@ def _parts(place: Place, layer: Path) -> list[Path]:
 
 
 def _size(path: Path) -> int:
-    if not path.is_dir():
-        return files.size_on_disk(path)
-    return sum(_size(inner) for inner in path.iterdir())
+    return sum(map(files.size_on_disk, files.below(path)))
 
 
 def _remove_layer(place: Place, layer: Path) -> None:

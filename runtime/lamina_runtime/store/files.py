@@ -76,6 +76,19 @@ def remove_tree(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
+def below(path: Path) -> Iterator[Path]:
+    """Yield the files below a directory, or the file itself; what vanishes meanwhile is left out."""
+    waiting = [path]
+    while waiting:
+        each = waiting.pop()
+        try:
+            waiting += each.iterdir()
+        except NotADirectoryError:
+            yield each
+        except FileNotFoundError:
+            continue
+
+
 def size_on_disk(path: Path) -> int:
     """Return the bytes that a file takes, holes not counted; 0 if there is none."""
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from lamina_runtime.oci import json
-from lamina_runtime.store import files
+from lamina_runtime.store import files, locks
 from lamina_runtime.store.errors import StoreError
 from lamina_runtime.store.place import FOLDERS, Place
 from lamina_runtime.value import value
@@ -71,13 +71,15 @@ def read(place: Place) -> Format | None:
 def create(place: Place) -> None:
     """Make an empty store, or go on with one whose making was interrupted."""
     place.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    strangers = {path.name for path in place.root.iterdir()} - {*FOLDERS, place.lock.name}
+    strangers = {path.name for path in place.root.iterdir()} - {*FOLDERS, place.lock.name, place.records.name}
     if strangers:
         raise StoreError(f"{place.root}: neither a store nor empty", details=f"it holds {min(strangers)!r}")
     for path in place.directories():
         path.mkdir(mode=0o700, exist_ok=True)
-    os.close(os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.MODE))
-    write(place, Format())
+    for path in (place.lock, place.records):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.MODE))
+    with locks.together(place.lock):  # of two makers, the one that is done may collect already
+        write(place, Format())
     files.sync_directory(place.root)
 
 

@@ -17,6 +17,7 @@ class Ground:
 
     def __init__(self, place: Place, limits: Limits) -> None:
         self.place, self.limits = place, limits
+        self._store, self._records = locks.Held(place.lock), locks.Held(place.records)
         self._leases: set[Lease] = set()
         self._lock = threading.Lock()
 
@@ -27,13 +28,25 @@ class Ground:
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """Add, or rely on what is there; errors of the disk become errors of the store."""
-        with self.reported(), locks.together(self.place.lock):
+        with self.reported(), self._store.together():
             yield
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Take away."""
-        with self.reported(), locks.alone(self.place.lock):
+        with self.reported(), self._store.alone():
+            yield
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """Change which images and names there are, one at a time."""
+        with self.together(), self._records.alone():
+            yield
+
+    @contextlib.contextmanager
+    def unchanging(self) -> Iterator[None]:
+        """Look at several records that have to fit; while somebody holds together() for us."""
+        with self._records.together():
             yield
 
     def rely(self, digest: Digest) -> None:
@@ -55,7 +68,7 @@ class Ground:
     def lease(self, reason: str) -> Iterator[Lease]:
         """Open a lease; everything that threads of this process do with the store is noted in it."""
         with self.together():
-            opened = lease.open_lease(self.place.leases, reason)
+            opened = lease.open_lease(self.place.leases, reason, self.together)
         with self._lock:
             self._leases.add(opened)
         try:

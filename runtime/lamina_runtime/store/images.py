@@ -21,16 +21,18 @@ MAX_MANIFESTS = 1000  # of one image
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import Any
 
     from lamina_runtime.oci.config import ImageConfig
-    from lamina_runtime.oci.manifest import Manifest
+    from lamina_runtime.oci.manifest import Index, Manifest
+    from lamina_runtime.oci.reference import Reference
     from lamina_runtime.store.blobs import BlobStore
     from lamina_runtime.store.ground import Ground
     from lamina_runtime.store.layers import LayerStore
     from lamina_runtime.store.lease import Lease
+    from lamina_runtime.store.references import ReferenceStore
 
 
 @value
@@ -116,15 +118,28 @@ class ImageStore:
     """The images of a store."""
 
     def __init__(
-        self, ground: Ground, blobs: Callable[[], BlobStore], layers: Callable[[], LayerStore]
+        self,
+        ground: Ground,
+        references: ReferenceStore,
+        blobs: Callable[[], BlobStore],
+        layers: Callable[[], LayerStore],
     ) -> None:
         self._ground, self._place = ground, ground.place
-        self._blobs, self._layers = blobs, layers
+        self._references, self._blobs, self._layers = references, blobs, layers
 
-    def add(self, manifest: Manifest, config: ImageConfig, lease: Lease) -> Image:
+    def add(
+        self,
+        manifest: Manifest,
+        config: ImageConfig,
+        lease: Lease,
+        *,
+        names: Sequence[Reference] = (),
+        index: Manifest | Index | None = None,
+    ) -> Image:
         """Store an image whose layers are all here; raises MissingError if one is not.
 
-        It stays until it is removed; `lease` keeps its parts until then.
+        It stays until it is removed; `lease` keeps its parts until then.  It appears together with
+        its names, so that nobody takes it for one that has none; `index` is what they come from.
         """
         if manifest.config.digest != config.id:
             raise MismatchError("image configuration", expected=manifest.config.digest, actual=config.id)
@@ -134,15 +149,18 @@ class ImageStore:
                 f"its configuration {len(config.diff_ids)}"
             )
         stack = Digest("sha256", stack_name(config.diff_ids))
-        for digest in (config.id, manifest.digest, *config.diff_ids, stack):
-            lease.hold(digest)
+        with self._ground.together():
+            for digest in (config.id, manifest.digest, *config.diff_ids, stack):
+                lease.hold(digest)
         infos = [self._layers().info(diff_id) for diff_id in config.diff_ids]
         self._blobs().add(manifest.raw, expected=manifest.digest)
         self._blobs().add(config.raw, expected=config.id)
+        if index is not None:
+            self._blobs().add(index.raw, expected=index.digest)
         from lamina_runtime.store import metadata
 
         metadata.ensure(self._ground, infos)
-        with self._ground.together():
+        with self._ground.changing():
             before = read_record(self._place, config.id)
             others = [found for found in before.manifests if found != manifest.descriptor] if before else []
             record = Record(
@@ -155,6 +173,10 @@ class ImageStore:
             )
             target = self._place.image(config.id)
             files.replace(target, json.dump(record.to_json()), temporary=self._place.temporary)
+            for name in names:
+                self._references.set(
+                    name, config.id, manifest.descriptor, index.descriptor if index else None
+                )
         return Image(record, self._ground, self._blobs)
 
     def get(self, image_id: Digest) -> Image:
@@ -192,7 +214,7 @@ class ImageStore:
 
         Raises MissingError.
         """
-        with self._ground.together():
+        with self._ground.changing():
             for path in (self._place.root / "references").iterdir():
                 named = read_reference(path)
                 if named is not None and named.image_id == image_id:

@@ -25,8 +25,10 @@ from lamina_runtime.store.errors import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
+
+    Together = Callable[[], contextlib.AbstractContextManager[None]]
 
 KEPT = 0  # as pid: the lease ends when it is told to
 
@@ -63,9 +65,9 @@ def _namespace() -> str:
 class Lease:
     """One lease of this process; safe under threads."""
 
-    def __init__(self, path: Path, fd: int, header: dict[str, Any]) -> None:
+    def __init__(self, path: Path, fd: int, header: dict[str, Any], together: Together) -> None:
         self.path = path
-        self._fd, self._header = fd, header
+        self._fd, self._header, self._together = fd, header, together
         self._noted: set[str] = set()
         self._lock = threading.Lock()
         self._given = False
@@ -93,7 +95,7 @@ class Lease:
         return self.name
 
     def _rewrite(self, holder: dict[str, Any]) -> None:
-        with self._lock:
+        with self._together(), self._lock:  # nobody sweeps what is being written
             self._header |= {"holder": holder}
             lines = [json.dump(self._header).decode(), *sorted(self._noted)]
             files.replace(
@@ -112,14 +114,14 @@ class Lease:
             os.close(self._fd)
 
 
-def open_lease(leases: Path, reason: str) -> Lease:
-    """Start a lease of this process; only under the store's lock."""
+def open_lease(leases: Path, reason: str, together: Together) -> Lease:
+    """Start a lease of this process; only under the store's lock, which `together` takes."""
     path = files.temporary_name(leases)
     header = {"reason": reason, "holder": _holder(os.getpid())}
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, files.MODE)
     fcntl.flock(fd, fcntl.LOCK_EX)
     os.write(fd, json.dump(header) + b"\n")
-    return Lease(path, fd, header)
+    return Lease(path, fd, header, together)
 
 
 def is_alive(path: Path) -> bool:
@@ -149,13 +151,17 @@ def held(leases: Path) -> Iterator[tuple[Path, str, set[Digest]]]:
     for path in sorted(leases.iterdir()):
         if not is_alive(path):
             continue
-        with path.open("rb") as file:
-            lines = file.read().decode("ascii", "replace").splitlines()[1:]
-        digests = set()
-        for line in lines:
-            with contextlib.suppress(OciError):  # a line that is being written
-                digests.add(Digest.parse(line))
-        yield path, _header(path).text("reason"), digests
+        with contextlib.suppress(FileNotFoundError):  # it ended meanwhile, which takes no lock
+            reason, digests = _header(path).text("reason"), _listed(path)
+            yield path, reason, digests
+
+
+def _listed(path: Path) -> set[Digest]:
+    found = set()
+    for line in path.read_bytes().decode("ascii", "replace").splitlines()[1:]:
+        with contextlib.suppress(OciError):  # a line that is being written
+            found.add(Digest.parse(line))
+    return found
 
 
 def sweep(leases: Path) -> int:

@@ -1,22 +1,65 @@
 """Who may change the store at the same time.
 
 Theory.  Everything that adds, and everything that looks in order to rely on what it sees, takes
-the lock together with others; what takes away (collect, dedup) takes it alone.  So nothing is
+`lock` together with others; what takes away (collect, dedup) takes it alone.  So nothing is
 swept between being looked at and being noted in a lease.  The lock is held for moments, not for
 the length of a transfer: what is under way is protected by locks of its own in `temporary/`.
 
+That does not order those who add among themselves.  Blobs, layers and metadata need no order: they
+are named by their content, so whoever comes second brings the same.  Records of images and names
+do: which image a name stands for, and whether it is there, are looked at before they are written.
+So who changes records holds `records.lock` alone as well, from the look to the last write.  `lock`
+comes first, then `records.lock`.
+
 flock(2) belongs to an open file, so each taking opens the file again; that makes it serve threads
 as well as processes.  Together it is opened for reading only, so that a store on a read-only file
-system can be looked at; alone it is opened for writing, which NFS asks of exclusive locks.  Taking
-it alone while holding it together would wait for itself: nothing that runs under alone() calls what
-uses together().
+system can be looked at; alone it is opened for writing, which NFS asks of exclusive locks.  What a
+thread holds it does not take again (`Held`); so who holds the records may call whatever looks.
 """
 
 import contextlib
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+
+from lamina_runtime.store import files
+
+
+class Held:
+    """One lock file, for the threads of one process: a thread that has it does not wait for itself."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._mine = threading.local()
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Hold it at least with others."""
+        if getattr(self._mine, "held", False):
+            yield
+        else:
+            with self._noted(alone=False), together(self._path):
+                yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold it alone; who has it together must not ask."""
+        if getattr(self._mine, "alone", False):
+            yield
+        else:
+            assert not getattr(self._mine, "held", False), f"{self._path.name}: would wait for itself"
+            with self._noted(alone=True), alone(self._path):
+                yield
+
+    @contextlib.contextmanager
+    def _noted(self, *, alone: bool) -> Iterator[None]:
+        self._mine.held, self._mine.alone = True, alone
+        try:
+            yield
+        finally:
+            self._mine.held = self._mine.alone = False
 
 
 @contextlib.contextmanager
@@ -35,8 +78,12 @@ def alone(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _held(path: Path, how: int) -> Iterator[None]:
-    mode = os.O_RDONLY if how == fcntl.LOCK_SH else os.O_RDWR
-    fd = os.open(path, mode | os.O_CLOEXEC)
+    mode = os.O_RDONLY if how == fcntl.LOCK_SH else os.O_RDWR | os.O_CREAT
+    try:
+        fd = os.open(path, mode | os.O_CLOEXEC, files.MODE)
+    except FileNotFoundError:  # nobody has ever held it alone
+        yield
+        return
     try:
         fcntl.flock(fd, how)
         yield

@@ -49,6 +49,11 @@ class Place:
         return self.root / "lock"
 
     @property
+    def records(self) -> Path:
+        """The file that is locked while it changes which images and names there are."""
+        return self.root / "records.lock"
+
+    @property
     def temporary(self) -> Path:
         """What is being made; anything here that nobody has locked is left from a crash."""
         return self.root / "temporary"

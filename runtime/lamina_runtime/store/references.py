@@ -31,6 +31,14 @@ class Named:
     manifest: Descriptor
     index: Descriptor | None
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the object to serialise."""
+        found: dict[str, Any] = {"name": str(self.reference), "image": str(self.image_id)}
+        found["manifest"] = self.manifest.to_json()
+        if self.index is not None:
+            found["index"] = self.index.to_json()
+        return found
+
 
 class ReferenceStore:
     """The names of a store."""
@@ -43,31 +51,29 @@ class ReferenceStore:
         with self._ground.together():
             named = read_reference(self._place.reference(_plain(reference)))
             if named is not None:
-                self._ground.rely(named.image_id)
+                for digest in _parts(named):
+                    self._ground.rely(digest)
             return named
 
     def set(
         self, reference: Reference, image_id: Digest, manifest: Descriptor, index: Descriptor | None = None
     ) -> None:
-        """Let a name stand for an image that is in the store; raises MissingError."""
-        reference = _plain(reference)
-        value: dict[str, Any] = {
-            "name": str(reference),
-            "image": str(image_id),
-            "manifest": manifest.to_json(),
-        }
-        if index is not None:
-            value["index"] = index.to_json()
-        with self._ground.together():
-            self._ground.rely(image_id)
+        """Let a name stand for an image that is in the store, as its manifest is; raises MissingError."""
+        named = Named(_plain(reference), image_id, manifest, index)
+        with self._ground.changing():
+            for digest in _parts(named):
+                self._ground.rely(digest)
             if not self._place.image(image_id).exists():
                 raise MissingError(f"image {image_id} is not in the store")
-            path = self._place.reference(reference)
-            files.replace(path, json.dump(value), temporary=self._place.temporary)
+            for found in filter(None, (manifest, index)):
+                if not self._place.blob(found.digest).exists():
+                    raise MissingError(f"manifest {found.digest} is not in the store")
+            path = self._place.reference(named.reference)
+            files.replace(path, json.dump(named.to_json()), temporary=self._place.temporary)
 
     def remove(self, reference: Reference) -> bool:
         """Forget a name; say whether it was there."""
-        with self._ground.together():
+        with self._ground.changing():
             return files.remove(self._place.reference(_plain(reference)))
 
     def list(self) -> builtins.list[Named]:
@@ -83,6 +89,12 @@ class ReferenceStore:
 
 def _plain(reference: Reference) -> Reference:
     return reference.with_digest(reference.digest) if reference.digest and reference.tag else reference
+
+
+def _parts(named: Named) -> tuple[Digest, ...]:
+    """Return what has to stay for a name to be good."""
+    indexes = (named.index.digest,) if named.index else ()
+    return (named.image_id, named.manifest.digest, *indexes)
 
 
 def read_reference(path: Path) -> Named | None:

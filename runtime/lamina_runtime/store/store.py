@@ -40,8 +40,8 @@ class Store:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self.root = ground.place.root
-        self.images = ImageStore(ground, lambda: self.blobs, lambda: self.layers)
         self.references = ReferenceStore(ground)
+        self.images = ImageStore(ground, self.references, lambda: self.blobs, lambda: self.layers)
 
     @functools.cached_property
     def layers(self) -> LayerStore:
@@ -70,6 +70,14 @@ class Store:
     def end_lease(self, name: str) -> bool:
         """End a lease that was kept or handed over; say whether it was there."""
         return self._ground.end_lease(name)
+
+    def changing(self) -> contextlib.AbstractContextManager[None]:
+        """Keep others from changing which images and names there are.
+
+        For what is decided by looking at them: inside, this thread looks, decides and changes.  It
+        is held for moments, and whoever holds it waits for no other lock but the store's own.
+        """
+        return self._ground.changing()
 
     def collect(self, *, dry_run: bool = False) -> Reclaimed:
         """Remove what neither an image nor a lease needs."""

@@ -103,7 +103,4 @@ def _part(paths: Iterable[Path]) -> Part:
 
 
 def _sum(paths: Iterable[Path]) -> int:
-    total = 0
-    for path in paths:
-        total += _sum(path.iterdir()) if path.is_dir() else files.size_on_disk(path)
-    return total
+    return sum(files.size_on_disk(inner) for path in paths for inner in files.below(path))
