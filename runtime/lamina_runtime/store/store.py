@@ -75,7 +75,7 @@ class Store:
         """Keep others from changing which images and names there are.
 
         For what is decided by looking at them: inside, this thread looks, decides and changes.  It
-        is held for moments, and whoever holds it waits for no other lock but the store's own.
+        is held for moments; whoever has a lock that is taken inside must not ask for this one.
         """
         return self._ground.changing()
 
