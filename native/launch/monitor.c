@@ -61,7 +61,7 @@ static void start_network(struct monitor *monitor)
 static void note_start(struct monitor *monitor)
 {
 	if (monitor->directory >= 0)
-		lam_state_running(monitor->directory, monitor->init);
+		lam_state_process(monitor->directory, "pid", monitor->init);
 	lam_report_ready(monitor->init);
 	/* what fails here has nobody to hear of it: the container is "starting" for ever */
 	lam_health_begin(&monitor->health, monitor->plan, monitor->directory, monitor->init);
@@ -271,6 +271,8 @@ int lam_monitor_run(const struct lam_plan *plan)
 	end_children();
 	if (monitor.directory >= 0 && lam_cgroup_leave(plan))
 		lam_state_put(monitor.directory, "oom", "1\n");
+	if (monitor.directory >= 0 && monitor.started && lam_plan_first(plan, LAM_OP_AFTER))
+		lam_state_process(monitor.directory, "restarting", getpid());
 	if (monitor.directory >= 0 && monitor.started)
 		lam_state_ended(monitor.directory, monitor.status);
 	finish(&monitor);

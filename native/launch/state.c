@@ -89,13 +89,13 @@ static void boot_id(char *text, size_t size)
 	text[strcspn(text, "\n")] = '\0';
 }
 
-int lam_state_running(int directory, pid_t pid)
+int lam_state_process(int directory, const char *name, pid_t pid)
 {
 	char text[128], boot[64];
 
 	boot_id(boot, sizeof(boot));
 	snprintf(text, sizeof(text), "%d %llu %s\n", (int)pid, lam_state_start_time(pid), boot);
-	return lam_state_put(directory, "pid", text);
+	return lam_state_put(directory, name, text);
 }
 
 int lam_state_ended(int directory, int status)

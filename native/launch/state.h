@@ -5,7 +5,9 @@
  *   pid   "PID START BOOT\n" of the first process; START as in /proc/PID/stat and the id of this
  *         boot, so that a pid that was given to somebody else is not taken for it
  *   exit  "STATUS\n", written when it ended: 0..255 as a shell shows it
- *   health  see health.h
+ *   restarting  as "pid": the monitor itself, if it is to become another command; written before "exit"
+ *   health      see health.h
+ *   oom         the kernel killed a process for the limit of memory
  *
  * The directory itself is locked by flock(2) while the monitor lives: whoever finds it free, with
  * "pid" and without "exit", knows that the monitor was killed.
@@ -23,7 +25,7 @@ int lam_state_open(const char *path);
 int lam_state_put(int directory, const char *name, const char *text);
 /* When a process began, in ticks since boot; 0 if there is none. */
 unsigned long long lam_state_start_time(pid_t pid);
-int lam_state_running(int directory, pid_t pid);
+int lam_state_process(int directory, const char *name, pid_t pid);
 int lam_state_ended(int directory, int status);
 
 #endif

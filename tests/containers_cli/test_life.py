@@ -84,6 +84,28 @@ def test_restart_policy(host: Host) -> None:
     assert host("inspect", "-f", "{{.RestartCount}}", "again") == "2\n"
 
 
+def test_restarting_is_a_state(host: Host) -> None:
+    host("run", "-d", "--name", "again", "--restart", "always", IMAGE, "sh", "-c", "echo run; exit 4")
+    # the pause doubles, so that it is soon long enough to be seen
+    wait_for(lambda: "Restarting (4) " in host("ps", "--filter", "status=restarting"), 60)
+    form = "{{.State.Status}} {{.State.Running}} {{.State.ExitCode}}"
+    wait_for(lambda: host("inspect", "-f", form, "again") == "restarting true 4\n", 60)
+    refused = host.run("rm", "again")
+    assert refused.returncode == 1
+    assert "container is " in refused.stderr
+    host("stop", "-t", "0", "again")
+    assert host.state("again") == "exited 4" or host.state("again") == "exited 137"
+    before = host("logs", "again")
+    assert host("ps", "-q") == ""
+    wait_for(lambda: not host.processes(), 30)
+    assert host("logs", "again") == before
+    host("update", "--restart", "no", "again")
+    host("start", "again")
+    assert host("wait", "again") == "4\n"
+    wait_for(lambda: not host.processes(), 30)
+    assert host("inspect", "-f", "{{.RestartCount}}", "again") == "0\n"
+
+
 def test_image_in_use(host: Host) -> None:
     host("create", "--name", "user", IMAGE)
     refused = host.run("rmi", IMAGE)

@@ -10,8 +10,10 @@ long as it lives (native/launch/state.h), and the rest follows:
 
     locked, pid                running
     locked                     starting, or ending
-    free, exit                 exited with that status
+    exit                       exited with that status
+    exit, restarting           the same, and a process that lives waits to start it again
     free, pid, no exit         its monitor was killed, or the machine went down: exited, 255
+    free, neither, starter     starting: a process that lives is about to
     free, neither              created
 
 Commands that change a container take turns on `lock`.
@@ -81,7 +83,7 @@ class Record:
 class Status:
     """How a container is at this moment."""
 
-    kind: str  # "created", "starting", "running", "exited"
+    kind: str  # "created", "starting", "running", "restarting", "exited"
     pid: int = 0  # of its first process, while it runs
     code: int = 0  # once it exited
     started: float = 0.0  # seconds since the epoch, 0 if never
@@ -106,15 +108,17 @@ class Container:
         held = files.is_held(self.data)
         pid, started = self._pid()
         code, finished = self._exit()
-        if held and finished:
-            return Status("exited", 0, code, started, finished)
+        if finished:  # what still holds the lock has nothing more to say
+            wanted = self.is_wanted_again(code) and self._process("restarting")[0]
+            kind = "restarting" if wanted else "exited"
+            return Status(kind, 0, code, started, finished)
         if held:
             return Status("running", pid, 0, started) if pid else Status("starting")
-        if finished:
-            return Status("exited", 0, code, started, finished)
         if pid:  # it began while we looked, or has outlived its monitor
             return Status("running", pid, 0, started)
-        return Status("exited", 0, LOST, started, started) if started else Status("created")
+        if started:
+            return Status("exited", 0, LOST, started, started)
+        return Status("starting" if self._process("starter")[0] else "created")
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -152,9 +156,32 @@ class Container:
         except (FileNotFoundError, ValueError):
             return 0
 
-    def _pid(self) -> tuple[int, float]:
+    @contextlib.contextmanager
+    def claimed(self, what: str) -> Iterator[None]:
+        """Say that this process is about to start it: "starter", or "restarting" after a pause."""
+        line = f"{os.getpid()} {start_time(os.getpid())} {_boot()}\n"
+        (self.data / what).write_text(line, encoding="ascii")  # half a line names nobody
         try:
-            with (self.data / "pid").open(encoding="ascii") as file:
+            yield
+        finally:
+            files.remove(self.data / what)
+
+    def is_wanted_again(self, code: int) -> bool:
+        """Say whether it is to be started again after an end with that status."""
+        kind, _, limit = self.record.wishes.restart.partition(":")
+        if not kind or self.was_stopped():
+            return False
+        if kind == "on-failure":
+            return code != 0 and (not limit or self.restarts() < int(limit))
+        return kind in ("always", "unless-stopped")
+
+    def _pid(self) -> tuple[int, float]:
+        return self._process("pid")
+
+    def _process(self, name: str) -> tuple[int, float]:
+        """Return the process that a file names, 0 if it is gone, and when that was written."""
+        try:
+            with (self.data / name).open(encoding="ascii") as file:
                 pid, start, boot = [*file.read(LONGEST).split(), "", "", ""][:3]
                 written = os.fstat(file.fileno()).st_mtime
         except (FileNotFoundError, UnicodeDecodeError):

@@ -69,9 +69,9 @@ def _state(one: container_listing.Listed) -> dict[str, Any]:
     found = health.state(one.container)
     return {
         "Status": one.state,
-        "Running": one.state in ("running", "paused"),
+        "Running": one.state in ("running", "paused", "restarting"),
         "Paused": one.state == "paused",
-        "Restarting": False,
+        "Restarting": one.state == "restarting",
         "OOMKilled": one.container.was_short_of_memory(),
         "Dead": False,
         "Pid": status.pid,

@@ -58,7 +58,7 @@ def chosen(engine: Engine, words: Sequence[str], *, every: bool, count: int = -1
     found = [listed(container) for container in containers.containers(engine).list()]
     passed = [
         one for one in found
-        if (every or one.state in ("running", "paused", "starting")) and all(test(one) for test in tests)
+        if (every or one.state not in ("created", "exited")) and all(test(one) for test in tests)
     ]  # fmt: skip
     return passed[:count] if count > 0 else passed
 

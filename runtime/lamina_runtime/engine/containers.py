@@ -108,9 +108,8 @@ def start(
 
     `client` is attached from its first byte on.  `again` says that a restart policy wants it.
     """
-    with container.turn():
-        status = container.status()
-        if status.kind in ("running", "starting"):
+    with container.turn(), container.claimed("starter"):
+        if container.status().kind == "running":
             raise ConflictError(f"container {container.record.name} is running")
         if again and container.was_stopped():
             raise ConflictError(f"container {container.record.name} was stopped")
@@ -147,9 +146,10 @@ def _groups(container: Container) -> Iterator[list[Path]]:
 def remove(engine: Engine, container: Container) -> None:
     """Remove a container that does not run, with all that it wrote."""
     with container.turn():
-        if container.status().kind in ("running", "starting"):
+        kind = container.status().kind
+        if kind in ("running", "starting", "restarting"):
             raise ConflictError(
-                f"cannot remove container {container.record.name!r}: container is running",
+                f"cannot remove container {container.record.name!r}: container is {kind}",
                 hint="stop the container before removing it, or use --force",
             )
         cgroups.remove(cgroups.kept(container))  # of a monitor that was killed

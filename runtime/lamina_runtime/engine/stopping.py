@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 GRACE = 10  # seconds between the stop signal and SIGKILL, docker's
 KILLED = 10.0  # seconds for SIGKILL to take effect
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0  # before a policy starts a container again
+LOOK = 1.0  # seconds between looks whether somebody has stopped it meanwhile
 STEADY = 10.0  # seconds after which a run was none that failed at once
 
 
@@ -89,17 +90,19 @@ def _settle(container: Container) -> None:
 
 def wait(container: Container) -> int:
     """Return the status of a container's end, once there is one; 0 for one that never ran."""
-    while (status := container.status()).kind in ("running", "starting"):
+    while (status := container.status()).kind in ("running", "starting", "restarting"):
         if status.pid:
             with contextlib.suppress(processes.NotRunningError), processes.first(container) as fd:
                 processes.ended(fd, None)
         processes.settled(container)
+        if status.kind == "restarting":
+            time.sleep(LOOK / 10)
     return status.code
 
 
 def remove(engine: Engine, container: Container, *, force: bool = False) -> None:
     """Remove a container; with `force` end it first."""
-    if force and container.status().kind in ("running", "starting"):
+    if force and container.status().kind in ("running", "starting", "restarting"):
         stop(engine, container, signum=signal.SIGKILL)
     containers.remove(engine, container)
 
@@ -122,16 +125,18 @@ def after_end(engine: Engine, container: Container) -> None:
         return
     status = container.status()
     count = container.restarts()
-    if not _wanted(wishes.restart, status.code, count) or container.was_stopped():
+    if not container.is_wanted_again(status.code):
         return
     steady = status.finished - status.started > STEADY
-    time.sleep(FIRST_PAUSE if steady else min(FIRST_PAUSE * 2.0 ** min(count, 20), LONGEST_PAUSE))
-    files.replace(container.data / "restarts", f"{count + 1}".encode(), temporary=container.data)
+    pause = FIRST_PAUSE if steady else min(FIRST_PAUSE * 2.0 ** min(count, 20), LONGEST_PAUSE)
+    with container.claimed("restarting"):
+        _pause(container, pause)
+        files.replace(container.data / "restarts", f"{count + 1}".encode(), temporary=container.data)
     containers.start(engine, container, again=True)
 
 
-def _wanted(policy: str, code: int, count: int) -> bool:
-    kind, _, limit = policy.partition(":")
-    if kind == "on-failure":
-        return code != 0 and (not limit or count < int(limit))
-    return kind in ("always", "unless-stopped")
+def _pause(container: Container, seconds: float) -> None:
+    """Wait, but not for what is not wanted any more."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0 and not container.was_stopped():
+        time.sleep(min(left, LOOK))

@@ -40,7 +40,7 @@ def run(parsed: Parsed, engine: Engine) -> int:
     stamps = parsed.switch("timestamps")
 
     def running() -> bool:
-        return container.status().kind in ("running", "starting")
+        return container.status().kind in ("running", "starting", "restarting")
 
     output.flush()
     follow = parsed.switch("follow")

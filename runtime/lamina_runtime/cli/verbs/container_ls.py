@@ -101,8 +101,8 @@ def words(one: container_listing.Listed) -> str:
     status = one.status
     if one.state == "created":
         return "Created"
-    if one.state == "exited":
-        return f"Exited ({status.code}) {human.since(status.finished)}"
+    if one.state in ("exited", "restarting"):
+        return f"{one.state.capitalize()} ({status.code}) {human.since(status.finished)}"
     if one.state == "starting":
         return "Starting"
     up = f"Up {human.duration(max(0.0, time.time() - status.started))}"
