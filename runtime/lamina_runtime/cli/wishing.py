@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-from typing import TYPE_CHECKING
 
 from lamina_runtime.cli import health_flags, limit_flags
 from lamina_runtime.cli.mount_flags import mounts
@@ -13,6 +12,7 @@ from lamina_runtime.container import capabilities, processes
 from lamina_runtime.container.wishes import Limit, Wishes
 from lamina_runtime.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lamina_runtime.cli.flags import Parsed
 

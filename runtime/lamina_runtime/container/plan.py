@@ -5,9 +5,9 @@ here each property becomes its records, in the order in which the launcher wants
 config.json may say that the launcher cannot do is refused, never left out.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from lamina_runtime.container import capabilities
 from lamina_runtime.container.bundle import USER
@@ -16,7 +16,12 @@ from lamina_runtime.container.seccomp import assembler, tables
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.store.lease import start_time
 
-Spec = Mapping[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
+
+    Spec = Mapping[str, Any]
 
 NAMESPACES = {
     "time": 0x00000080,

@@ -1,15 +1,20 @@
 """The binary form of a plan: native/launch/plan.h is its specification."""
 
+from __future__ import annotations
+
 import struct
-from collections.abc import Iterable
 from enum import IntEnum
 
 from lamina_runtime.errors import LaminaError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Argument = str | bytes | int
+
 MAGIC = b"LAMPLAN1"
 ARGUMENTS = 8
-
-Argument = str | bytes | int
 
 
 class Op(IntEnum):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from lamina_runtime.container import health, processes
-from lamina_runtime.container.state import ConflictError
-from lamina_runtime.engine import container_filters, containers, filters, moments
+from lamina_runtime.engine import moments
 from lamina_runtime.errors import NotFoundError
+from lamina_runtime.value import value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from lamina_runtime.engine.context import Engine
 
 
-class Listed(NamedTuple):
+@value
+class Listed:
     """A container and how it was when we looked."""
 
     container: Container
@@ -52,10 +53,15 @@ def listed(container: Container) -> Listed:
 
 def chosen(engine: Engine, words: Sequence[str], *, every: bool, count: int = -1) -> list[Listed]:
     """Return the containers that pass the filters, the newest first; only those that run, or all."""
-    wanted = filters.parse(words, container_filters.KEYS)
-    tests = container_filters.chosen_by(engine, wanted)
+    wanted: dict[str, list[str]] = {}
+    tests = []
+    if words:
+        from lamina_runtime.engine import container_filters, filters
+
+        wanted = filters.parse(words, container_filters.KEYS)
+        tests = container_filters.chosen_by(engine, wanted)
     every = every or bool({"status", "exited"} & wanted.keys())
-    found = [listed(container) for container in containers.containers(engine).list()]
+    found = [listed(container) for container in engine.containers.list()]
     passed = [
         one for one in found
         if (every or one.state not in ("created", "exited")) and all(test(one) for test in tests)
@@ -65,10 +71,13 @@ def chosen(engine: Engine, words: Sequence[str], *, every: bool, count: int = -1
 
 def prune(engine: Engine, words: Sequence[str]) -> tuple[list[str], int]:
     """Remove what does not run; return their ids and the bytes that they had written."""
+    from lamina_runtime.container.state import ConflictError
+    from lamina_runtime.engine import container_filters, containers
+
     tests = container_filters.for_pruning(words)
     removed, freed = [], 0
     containers.clear_debris(engine)
-    for container in containers.containers(engine).list():
+    for container in engine.containers.list():
         one = listed(container)
         if one.state not in ("created", "exited") or not all(test(one) for test in tests):
             continue

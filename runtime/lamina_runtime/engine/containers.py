@@ -8,39 +8,42 @@ Files that a container has of its own host (hosts, resolv.conf, hostname) are bi
 run directory, so that nothing is written into its upper.
 """
 
+from __future__ import annotations
+
 import contextlib
-import datetime
-import logging
 import os
-import socket
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import lamina_unionfs
 
 import lamina_runtime
 from lamina_runtime.container import bundle, cgroups, health, ids, launch, limits, plan
-from lamina_runtime.container.collection import Containers
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.state import ConflictError, Container
-from lamina_runtime.container.wishes import Wishes
-from lamina_runtime.engine import confinement, naming
-from lamina_runtime.engine.context import Engine
-from lamina_runtime.engine.ladder import Ladder
+from lamina_runtime.engine import confinement, moments, naming
 from lamina_runtime.errors import NotFoundError
 from lamina_runtime.oci import json
 from lamina_runtime.store import files
-from lamina_runtime.store.images import Image
+from lamina_runtime.value import replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+    from typing import Any
+
+    from lamina_runtime.container.collection import Containers
+    from lamina_runtime.container.wishes import Wishes
+    from lamina_runtime.engine.context import Engine
+    from lamina_runtime.store.images import Image
 
 LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
 
 def containers(engine: Engine) -> Containers:
     """Return the user's containers."""
-    return Containers(engine.root, engine.directories.run)
+    return engine.containers
 
 
 def known(engine: Engine, word: str) -> Container | None:
@@ -62,7 +65,6 @@ def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Cont
             cgroups.remove(cgroups.make(f"try-{os.getpid()}", limits.resources(wishes.resources),
                                         lenient=not wishes.resources.memory_swap))  # fmt: skip
         shown = reference.familiar if reference else image.id.short
-        now = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
         clear_debris(engine)
 
         def fill(data: Path) -> None:
@@ -77,7 +79,7 @@ def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Cont
             return containers(engine).create(
                 image=image.id,
                 image_name=shown,
-                created=now,
+                created=moments.now(),
                 wishes=wishes,
                 command=tuple(command),
                 name=name,
@@ -186,8 +188,10 @@ def _bundle(engine: Engine, container: Container, image: Image, mapped: ids.Ids)
     own = {f"/etc/{name}": str(run / name) for name in ("hosts", "hostname", "resolv.conf")}
     own |= confinement.files(mapped, run)
     profile = confinement.profile(wishes)
-    proc = Ladder(engine.root).fresh_proc()
+    proc = _fresh_proc(engine)
     if not proc:
+        import logging
+
         logging.getLogger(__name__).info(
             "/proc is masked here: the outer one is shown, and the host's processes with it"
         )
@@ -203,6 +207,16 @@ def _bundle(engine: Engine, container: Container, image: Image, mapped: ids.Ids)
     config = bundle.make(image.config.config, wishes, place)
     config["hostname"] = "" if "uts" in wishes.share else hostname
     return config
+
+
+def _fresh_proc(engine: Engine) -> bool:
+    """Whether a proc of one's own can be mounted; it is tried where something lies over the outer one."""
+    rows = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    if not any(line.split()[4].startswith(b"/proc/") for line in rows):
+        return True
+    from lamina_runtime.engine.ladder import Ladder
+
+    return Ladder(engine.root).fresh_proc()
 
 
 def _hosts(hostname: str, wishes: Wishes) -> str:
