@@ -15,7 +15,8 @@ enum lam_word {
 	LAM_WORD_MAP = 'm',	 /* setup: map my user namespace; monitor: it is mapped */
 	LAM_WORD_DRIVER = 'd',	 /* setup: the driver is process 'number' */
 	LAM_WORD_INIT = 'i',	 /* setup: init is process 'number' */
-	LAM_WORD_GO = 'g',	 /* monitor: the network is there, go on */
+	LAM_WORD_NETWORK = 'n',	 /* setup: process 'number' has a network namespace; monitor: it is served */
+	LAM_WORD_GO = 'g',	 /* monitor: go on */
 	LAM_WORD_TERMINAL = 't', /* init: here is the terminal's other end */
 	LAM_WORD_EXEC = 'x',	 /* init: about to execute */
 };

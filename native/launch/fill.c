@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/mount.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -197,6 +199,19 @@ static void make_readonly(const struct lam_record *record, int root)
 		lam_fail(LAM_FAILED, -err, "make %s read-only", record->arg[0]);
 }
 
+/* Through the container's own /proc, before it is made read-only. */
+static void set_parameter(const struct lam_record *record, int root)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "proc/sys/%s", record->arg[0]);
+	fd = lam_place_open_as(root, path, O_WRONLY);
+	if (fd < 0 || write(fd, record->arg[1], record->length[1]) != (ssize_t)record->length[1])
+		lam_fail(LAM_FAILED, fd < 0 ? -fd : errno, "kernel parameter %s", record->arg[0]);
+	close(fd);
+}
+
 void lam_fill(const struct lam_plan *plan, int root)
 {
 	for (size_t i = 0; i < plan->count; i++) {
@@ -214,6 +229,9 @@ void lam_fill(const struct lam_plan *plan, int root)
 			break;
 		case LAM_OP_SYMLINK:
 			make_link(record, root);
+			break;
+		case LAM_OP_SYSCTL:
+			set_parameter(record, root);
 			break;
 		case LAM_OP_MASK:
 			mask(record, root);

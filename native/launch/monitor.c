@@ -5,6 +5,7 @@
 #include "channel.h"
 #include "health.h"
 #include "idmap.h"
+#include "network.h"
 #include "report.h"
 #include "setup.h"
 #include "spawn.h"
@@ -32,31 +33,13 @@ struct monitor {
 	int directory; /* -1: no state is kept */
 	int signals;   /* signalfd of SIGCHLD */
 	int channel;   /* to setup and init, -1 when closed */
-	pid_t setup, init, driver, network;
+	pid_t setup, init, driver;
+	struct lam_network network;
 	int status; /* init's, -1 while it runs */
 	bool started;
 	struct lam_streams streams;
 	struct lam_health health;
 };
-
-static void start_network(struct monitor *monitor)
-{
-	char **args = lam_plan_vector(monitor->plan, LAM_OP_NETWORK), number[16];
-
-	if (!args)
-		lam_fail(LAM_FAILED, ENOMEM, "network");
-	snprintf(number, sizeof(number), "%d", (int)monitor->init);
-	for (char **arg = args; *arg; arg++) {
-		if (strcmp(*arg, "{pid}") == 0)
-			*arg = number;
-	}
-	if (args[0]) {
-		monitor->network = lam_spawn(args);
-		if (monitor->network < 0)
-			lam_fail(LAM_FAILED, -monitor->network, "%s", args[0]);
-	}
-	free(args);
-}
 
 static void note_start(struct monitor *monitor)
 {
@@ -77,10 +60,14 @@ static void converse(struct monitor *monitor)
 		lam_idmap_write(monitor->plan, monitor->setup);
 		lam_send(monitor->channel, LAM_WORD_MAP, 0, -1);
 		break;
+	case LAM_WORD_NETWORK:
+		if (lam_network_begin(monitor->plan, &monitor->network, (pid_t)message.number))
+			lam_send(monitor->channel, LAM_WORD_NETWORK, 0, -1);
+		break;
 	case LAM_WORD_INIT:
 		monitor->init = (pid_t)message.number;
 		lam_cgroup_join(monitor->plan, monitor->init);
-		start_network(monitor);
+		lam_network_forward(monitor->plan, monitor->init);
 		lam_send(monitor->channel, LAM_WORD_GO, 0, -1);
 		break;
 	case LAM_WORD_TERMINAL:
@@ -118,6 +105,8 @@ static void reap(struct monitor *monitor)
 			monitor->status = status; /* it has reported */
 		else if (pid == monitor->driver && monitor->init > 0 && monitor->status < 0)
 			kill(monitor->init, SIGKILL); /* nothing can be read there any more */
+		else if (pid == monitor->network.helper)
+			monitor->network.status = status;
 		else
 			lam_health_ended(&monitor->health, pid, status);
 	}
@@ -134,22 +123,32 @@ static _Noreturn void become_probe(struct monitor *monitor)
 	_exit(lam_monitor_run(&plan));
 }
 
+static void hear_network(struct monitor *monitor)
+{
+	lam_network_answer(monitor->plan, &monitor->network);
+	if (monitor->network.ready < 0)
+		lam_send(monitor->channel, LAM_WORD_NETWORK, 0, -1);
+}
+
 /* One turn of the loop. */
 static void turn(struct monitor *monitor)
 {
-	struct pollfd fds[2 + LAM_STREAM_FDS] = {
+	struct pollfd fds[3 + LAM_STREAM_FDS] = {
 		{ monitor->signals, POLLIN, 0 },
 		{ monitor->channel, POLLIN, 0 },
+		{ monitor->network.ready, POLLIN, 0 },
 	};
 
-	lam_streams_watch(&monitor->streams, fds + 2);
-	if (poll(fds, 2 + LAM_STREAM_FDS, lam_health_wait(&monitor->health)) < 0)
+	lam_streams_watch(&monitor->streams, fds + 3);
+	if (poll(fds, 3 + LAM_STREAM_FDS, lam_health_wait(&monitor->health)) < 0)
 		return;
 	if (fds[1].revents)
 		converse(monitor);
-	lam_streams_serve(&monitor->streams, fds + 2);
+	lam_streams_serve(&monitor->streams, fds + 3);
 	if (fds[0].revents)
 		reap(monitor);
+	if (fds[2].revents || (monitor->network.ready >= 0 && monitor->network.status >= 0))
+		hear_network(monitor);
 	if (monitor->status < 0 && lam_health_turn(&monitor->health))
 		become_probe(monitor);
 }
@@ -202,6 +201,7 @@ static void prepare(struct monitor *monitor)
 	monitor->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (monitor->signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		lam_fail(LAM_FAILED, errno, "become the monitor");
+	lam_network_keep_listeners(monitor->plan);
 	if (directory) {
 		monitor->directory = lam_state_open(directory->arg[0]);
 		if (monitor->directory < 0)
@@ -245,6 +245,7 @@ static void start(struct monitor *monitor)
 		close(pair[0]);
 		if (monitor->directory >= 0)
 			close(monitor->directory); /* its lock is the monitor's alone */
+		lam_network_forget_listeners(monitor->plan);
 		lam_setup(monitor->plan, pair[1], theirs);
 	}
 	close(pair[1]);
@@ -261,7 +262,8 @@ int lam_monitor_run(const struct lam_plan *plan)
 
 	monitor.plan = plan;
 	monitor.directory = monitor.channel = monitor.status = -1;
-	monitor.setup = monitor.init = monitor.driver = monitor.network = 0;
+	monitor.setup = monitor.init = monitor.driver = 0;
+	monitor.network = (struct lam_network){ .ready = -1, .held = -1, .said = -1, .status = -1 };
 	monitor.started = false;
 	prepare(&monitor);
 	start(&monitor);

@@ -11,7 +11,7 @@
  *
  * in the byte order of the machine (both ends run on it).  Numbers are decimal text.  Records of
  * one op keep their order; the order of different ops has no meaning, except that all that fill
- * the root (LAM_OP_MOUNT ... LAM_OP_READONLY) are carried out as they come.
+ * the root (LAM_OP_MOUNT ... LAM_OP_SYSCTL) are carried out as they come.
  *
  * A plan comes from our own user and is trusted; the bounds below only keep mistakes small.
  */
@@ -37,14 +37,21 @@ enum lam_op {
 	LAM_OP_MAPPER = 7,    /* newuidmap's path, newgidmap's path; else the maps are written by us */
 	LAM_OP_DRIVER = 8,    /* one argument of the command that mounts the root, and serves it in the
 			       * foreground; a byte to its descriptor 3 says that it is usable */
-	LAM_OP_NETWORK = 9,   /* one argument of the command that serves the network; "{pid}" is init's */
+	LAM_OP_NETWORK = 9,   /* one argument of the command that serves the network of process "{pid}"; a
+			       * byte to its descriptor 3, or its good end, says that it does, the end
+			       * of what it reads from its descriptor 4 that it is to go */
 	LAM_OP_CGROUP =
 		10, /* path of a cgroup.procs to be written to; with DIRECTORY its group is removed at the end */
-	LAM_OP_CLIENT = 11, /* descriptor of a connection that is attached from the start (attach.h) */
-	LAM_OP_AFTER = 12,  /* one argument of the command that the monitor becomes at the end, unless
+	LAM_OP_CLIENT = 11,   /* descriptor of a connection that is attached from the start (attach.h) */
+	LAM_OP_AFTER = 12,    /* one argument of the command that the monitor becomes at the end, unless
 			       * who gave CLIENT is still there */
-	LAM_OP_HEALTH = 13, /* interval, timeout, start period, start interval (milliseconds), retries */
-	LAM_OP_PROBE = 14,  /* one argument of the command that says whether the container is well */
+	LAM_OP_HEALTH = 13,   /* interval, timeout, start period, start interval (milliseconds), retries */
+	LAM_OP_PROBE = 14,    /* one argument of the command that says whether the container is well */
+	LAM_OP_KEEPER = 15,   /* instead of NETWORK: path of the socket of the networks' keeper, and what
+			       * it is asked for */
+	LAM_OP_LISTENER = 16, /* descriptor of a socket that the forwarder inherits */
+	LAM_OP_FORWARD = 17,  /* one argument of the command that forwards ports; it is in the container's
+			       * network, and in ours what it inherits */
 
 	/* the namespaces */
 	LAM_OP_NAMESPACES = 20, /* CLONE_NEW* of those to make */
@@ -58,11 +65,11 @@ enum lam_op {
 	LAM_OP_SYMLINK = 43,  /* contents, target */
 	LAM_OP_MASK = 44,     /* target */
 	LAM_OP_READONLY = 45, /* target */
+	LAM_OP_SYSCTL = 46,   /* path below /proc/sys, value; there is a /proc by then */
 
 	/* init's */
 	LAM_OP_HOSTNAME = 60,
 	LAM_OP_DOMAINNAME = 61,
-	LAM_OP_SYSCTL = 62,	  /* path below /proc/sys, value */
 	LAM_OP_RLIMIT = 63,	  /* resource, soft, hard */
 	LAM_OP_OOM_SCORE = 64,	  /* value */
 	LAM_OP_CWD = 65,	  /* path, "create" or "" */
@@ -70,13 +77,14 @@ enum lam_op {
 	LAM_OP_GROUP = 67,	  /* one supplementary gid */
 	LAM_OP_CAPABILITIES = 68, /* bounding, permitted, effective, inheritable, ambient: hex masks */
 	LAM_OP_NO_NEW_PRIVS = 69,
-	LAM_OP_SECCOMP = 70, /* struct sock_filter[] */
-	LAM_OP_REAP = 71,    /* stay process 1: forward signals, reap */
-	LAM_OP_ENV = 72,     /* NAME=value */
-	LAM_OP_ARG = 73,     /* one argument of the program; the first names it */
-	LAM_OP_USER = 75,    /* instead of IDS and GROUP: a user as the root's files have it; HOME is set */
-	LAM_OP_ALONE = 76,   /* there is no id but 0: whoever is asked for, it is he */
-	LAM_OP_STDIO = 74,   /* the program gets our standard streams: nobody attaches, nothing is logged */
+	LAM_OP_SECCOMP = 70,   /* struct sock_filter[] */
+	LAM_OP_REAP = 71,      /* stay process 1: forward signals, reap */
+	LAM_OP_ENV = 72,       /* NAME=value */
+	LAM_OP_ARG = 73,       /* one argument of the program; the first names it */
+	LAM_OP_USER = 75,      /* instead of IDS and GROUP: a user as the root's files have it; HOME is set */
+	LAM_OP_INTERFACE = 77, /* device, address, prefix length, gateway or "": once there is a network */
+	LAM_OP_ALONE = 76,     /* there is no id but 0: whoever is asked for, it is he */
+	LAM_OP_STDIO = 74,     /* the program gets our standard streams: nobody attaches, nothing is logged */
 };
 
 struct lam_record {

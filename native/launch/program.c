@@ -33,17 +33,12 @@ static void write_file(const char *path, const char *text, size_t length)
 static void names_and_limits(const struct lam_plan *plan)
 {
 	const struct lam_record *record = lam_plan_first(plan, LAM_OP_HOSTNAME);
-	char path[PATH_MAX];
 
 	if (record && sethostname(record->arg[0], record->length[0]) < 0)
 		lam_fail(LAM_FAILED, errno, "host name %s", record->arg[0]);
 	record = lam_plan_first(plan, LAM_OP_DOMAINNAME);
 	if (record && setdomainname(record->arg[0], record->length[0]) < 0)
 		lam_fail(LAM_FAILED, errno, "domain name %s", record->arg[0]);
-	for (record = NULL; (record = lam_plan_next(plan, LAM_OP_SYSCTL, record)) != NULL;) {
-		snprintf(path, sizeof(path), "/proc/sys/%s", record->arg[0]);
-		write_file(path, record->arg[1], record->length[1]);
-	}
 	record = lam_plan_first(plan, LAM_OP_OOM_SCORE);
 	if (record)
 		write_file("/proc/self/oom_score_adj", record->arg[0], record->length[0]);

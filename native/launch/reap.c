@@ -45,6 +45,7 @@ void lam_reap(int channel)
 	prctl(PR_SET_NAME, "lamina-init");
 	close(channel);
 	lam_report_end();
+	close_range(3, ~0u, 0); /* the monitor's are nothing for /proc/1/fd to show */
 	for (;;) {
 		int status = 0, sig = sigwaitinfo(&all, NULL);
 

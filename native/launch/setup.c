@@ -3,6 +3,7 @@
 
 #include "channel.h"
 #include "fill.h"
+#include "network.h"
 #include "program.h"
 #include "report.h"
 #include "spawn.h"
@@ -22,6 +23,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* whoever shares these sees us, and could trace us */
+#define INTO_A_CONTAINER (CLONE_NEWPID | CLONE_NEWNS)
 #define DRIVER_READY 3 /* the descriptor that plan.h promises it */
 
 static void expect(int channel, enum lam_word word)
@@ -39,7 +42,8 @@ static void enter(const struct lam_record *join)
 	uint64_t began = lam_record_number(join, 2, 10);
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (flags & INTO_A_CONTAINER)
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (fd < 0)
 		lam_fail(LAM_FAILED, errno, "the container's process %d", (int)pid);
 	/* asked while the descriptor keeps the process, so that its number is nobody else's */
@@ -71,14 +75,13 @@ static void reset_signals(void)
 }
 
 /*
- * Start the driver and wait until its mount is usable.  It is the monitor's child, so that it ends
- * with the monitor however that ends.
+ * Start the driver; returns what tells when its mount is usable.  It is the monitor's child, so that
+ * it ends with the monitor however that ends.
  */
-static void start_driver(char **args, int channel)
+static int start_driver(char **args, int channel)
 {
-	struct pollfd monitor = { channel, POLLIN, 0 };
+	struct pollfd monitor = { channel, 0, 0 }; /* its end only: words are for setup */
 	int pair[2];
-	char byte;
 	pid_t pid;
 
 	if (pipe2(pair, O_CLOEXEC) < 0)
@@ -100,14 +103,35 @@ static void start_driver(char **args, int channel)
 	}
 	close(pair[1]);
 	lam_send(channel, LAM_WORD_DRIVER, pid, -1);
-	if (read(pair[0], &byte, 1) != 1)
+	return pair[0];
+}
+
+static void await_driver(int ready)
+{
+	char byte;
+
+	if (read(ready, &byte, 1) != 1)
 		lam_fail(LAM_FAILED, 0, "the driver could not mount the image");
-	close(pair[0]);
+	close(ready);
+}
+
+/* What leads out of it is started while we go on. */
+static void make_network(int channel)
+{
+	int err;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		lam_fail(LAM_FAILED, errno, "make a network namespace");
+	err = lam_network_loopback();
+	if (err < 0)
+		lam_fail(LAM_FAILED, -err, "loopback device");
+	lam_send(channel, LAM_WORD_NETWORK, getpid(), -1);
 }
 
 static void make_namespaces(const struct lam_plan *plan, int channel, int flags)
 {
 	char **driver;
+	int ready = -1;
 
 	if (flags & CLONE_NEWUSER) {
 		if (unshare(CLONE_NEWUSER) < 0)
@@ -125,8 +149,13 @@ static void make_namespaces(const struct lam_plan *plan, int channel, int flags)
 	driver = lam_plan_vector(plan, LAM_OP_DRIVER);
 	if (!driver)
 		lam_fail(LAM_FAILED, ENOMEM, "driver");
-	if (driver[0]) {
-		start_driver(driver, channel);
+	if (driver[0])
+		ready = start_driver(driver, channel);
+	free(driver);
+	if (flags & CLONE_NEWNET)
+		make_network(channel);
+	if (ready >= 0) {
+		await_driver(ready);
 		/*
 		 * From here in a copy: pivot_root(2) moves whoever has the same root, and the driver
 		 * must not come to look for its own files in the container.
@@ -134,10 +163,19 @@ static void make_namespaces(const struct lam_plan *plan, int channel, int flags)
 		if ((flags & CLONE_NEWNS) && unshare(CLONE_NEWNS) < 0)
 			lam_fail(LAM_FAILED, errno, "make a mount namespace");
 	}
-	free(driver);
-	flags &= ~(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWCGROUP);
+	flags &= ~(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWCGROUP);
 	if (flags && unshare(flags) < 0)
 		lam_fail(LAM_FAILED, errno, "make namespaces (%#x)", (unsigned int)flags);
+}
+
+static void await_network(const struct lam_plan *plan, int channel)
+{
+	int err;
+
+	expect(channel, LAM_WORD_NETWORK);
+	err = lam_network_configure(plan);
+	if (err < 0)
+		lam_fail(LAM_FAILED, -err, "network addresses");
 }
 
 static void standard_streams(const int streams[3])
@@ -150,7 +188,7 @@ static void standard_streams(const int streams[3])
 
 static _Noreturn void init(const struct lam_plan *plan, int channel, const int streams[3], int flags)
 {
-	bool joined = lam_plan_first(plan, LAM_OP_JOIN) != NULL;
+	bool joined = lam_record_number(lam_plan_first(plan, LAM_OP_JOIN), 1, 0) & INTO_A_CONTAINER;
 	static struct lam_user user; /* large */
 	int root;
 
@@ -193,6 +231,8 @@ void lam_setup(const struct lam_plan *plan, int channel, const int streams[3])
 			become_root();
 	}
 	make_namespaces(plan, channel, flags);
+	if (flags & CLONE_NEWNET)
+		await_network(plan, channel);
 	pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid < 0)
 		lam_fail(LAM_FAILED, errno, "start the first process");

@@ -33,10 +33,11 @@ class Host:
     top: Path
     before: list[str] = field(default_factory=list)
     subordinate: bool = True
+    path: str = "/nowhere"  # of one who has no newuidmap, as is everything else there then
 
     def command(self, *words: str) -> list[str]:
         """Return the command line."""
-        path = "/usr/sbin:/usr/bin:/sbin:/bin" if self.subordinate else "/nowhere"
+        path = "/usr/sbin:/usr/bin:/sbin:/bin" if self.subordinate else self.path
         settings = [f"LAMINA_ROOT={self.top}/root", f"XDG_RUNTIME_DIR={self.top}/run", f"PATH={path}"]
         return [*self.before, "/usr/bin/env", *settings, str(BIN / "lamina"), *words]
 

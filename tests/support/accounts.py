@@ -16,7 +16,7 @@ SUBIDS = "100000-165535"
 
 
 def ensure_user() -> str | None:
-    """Make sure of the user, its subordinate ids and its right to open /dev/fuse.
+    """Make sure of the user, its subordinate ids and its right to open /dev/fuse and /dev/net/tun.
 
     Returns the reason why there is none, None if all is well.  Needs root to change anything.
     """
@@ -36,10 +36,10 @@ def ensure_user() -> str | None:
         for path, option in (("/etc/subuid", "--add-subuids"), ("/etc/subgid", "--add-subgids")):
             if not _has_range(path):
                 subprocess.run(["usermod", option, SUBIDS, USER], check=True, timeout=10)
-        # What udev's rule of the fuse3 package does; a machine without udev still has 0600.
-        fuse = Path("/dev/fuse")
-        if fuse.exists() and stat.S_IMODE(fuse.stat().st_mode) & 0o006 != 0o006:
-            fuse.chmod(0o666)
+        # What udev's rules do; a machine without udev still has 0600.
+        for device in (Path("/dev/fuse"), Path("/dev/net/tun")):
+            if device.exists() and stat.S_IMODE(device.stat().st_mode) & 0o006 != 0o006:
+                device.chmod(0o666)
     return None
 
 

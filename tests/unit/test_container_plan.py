@@ -53,7 +53,8 @@ def test_options_of_a_new_file_system_go_to_it() -> None:
     ("parts", "text"),
     [
         ({"mounts": [{"destination": "/d", "source": "/s", "options": ["bind", "sise=1"]}]}, "sise=1"),
-        ({"linux": {"namespaces": [{"type": "network", "path": "/proc/1/ns/net"}]}}, "/proc/1/ns/net"),
+        ({"linux": {"namespaces": [{"type": "network", "path": "/run/netns/x"}]}}, "/run/netns/x"),
+        ({"linux": {"namespaces": [{"type": "pid", "path": "/proc/1/ns/pid"}]}}, "/proc/1/ns/pid"),
         ({"linux": {"sysctl": {"kernel..shm": "1"}}}, "kernel..shm"),
         ({"linux": {"sysctl": {"../../etc.passwd": "1"}}}, "etc.passwd"),
         ({"root": {"path": "/r", "readonly": True}, "linux": {}}, "read-only root"),
@@ -104,3 +105,15 @@ def test_a_nul_is_refused_where_it_would_cut_a_word() -> None:
     with pytest.raises(ValueError, match="NUL"):
         Record(Op.ENV, "A=\0B")
     assert Record(Op.SECCOMP, b"\0\1").arguments == (b"\0\1",)
+
+
+def test_user_and_network_of_another_process_are_entered_together() -> None:
+    spaces = [
+        {"type": "user", "path": "/proc/7/ns/user"},
+        {"type": "mount"},
+        {"type": "network", "path": "/proc/7/ns/net"},
+    ]
+    maps = [{"containerID": 0, "hostID": 1000, "size": 1}]
+    rows = list(plan.container(config(linux={"namespaces": spaces, "uidMappings": maps})))
+    assert rows[:2] == [Record(Op.JOIN, 7, hex(0x50000000)), Record(Op.NAMESPACES, hex(0x20000))]
+    assert Op.UIDMAP not in [row.op for row in rows]

@@ -57,6 +57,7 @@ ps                      container_ls          List containers
 top                     container_top         Display the running processes of a container
 stats                   container_stats       Display resource usage of containers
 update                  container_update      Change the limits or the restart policy of containers
+port                    container_port        List port mappings of a container
 rename                  container_rename      Rename a container
 rm                      container_rm          Remove one or more containers
 images                  image_ls              List images
@@ -130,6 +131,7 @@ container ls            container_ls          List containers
 container top           container_top         Display the running processes of a container
 container stats         container_stats       Display resource usage of containers
 container update        container_update      Change the limits or the restart policy of containers
+container port          container_port        List port mappings of a container
 container rename        container_rename      Rename a container
 container rm            container_rm          Remove one or more containers
 container list          container_ls          -

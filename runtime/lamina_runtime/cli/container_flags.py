@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from lamina_runtime.cli import health_flags, limit_flags
+from lamina_runtime.cli import health_flags, limit_flags, network_flags
 from lamina_runtime.cli.common import PLATFORM
 from lamina_runtime.cli.flags import LIST, NUMBER, STRING, Flag
 
 FLAGS = (
-    Flag("add-host", "Add a custom host-to-IP mapping (host:ip)", kind=LIST),
+    *network_flags.FLAGS,
     Flag("attach", "Attach to STDIN, STDOUT or STDERR", short="a", kind=LIST),
     Flag("cap-add", "Add Linux capabilities", kind=LIST),
     Flag("cap-drop", "Drop Linux capabilities", kind=LIST),
     Flag("cidfile", "Write the container ID to the file", kind=STRING),
     Flag("device", "Add a host device to the container", kind=LIST),
-    Flag("dns", "Set custom DNS servers", kind=LIST),
-    Flag("dns-option", "Set DNS options", kind=LIST),
-    Flag("dns-search", "Set custom DNS search domains", kind=LIST),
     Flag("domainname", "Container NIS domain name", kind=STRING),
     Flag("entrypoint", "Overwrite the default ENTRYPOINT of the image", kind=STRING),
     Flag("env", "Set environment variables", short="e", kind=LIST),
     Flag("env-file", "Read in a file of environment variables", kind=LIST),
     *health_flags.FLAGS,
-    Flag("hostname", "Container host name", short="h", kind=STRING),
     Flag("init", "Run an init inside the container that forwards signals and reaps processes"),
     Flag("interactive", "Keep STDIN open even if not attached", short="i"),
     Flag("ipc", 'IPC mode to use ("host", "private")', kind=STRING),
@@ -30,7 +26,6 @@ FLAGS = (
     Flag("label-file", "Read in a line delimited file of labels", kind=LIST),
     Flag("mount", "Attach a filesystem mount to the container", kind=LIST, word="mount"),
     Flag("name", "Assign a name to the container", kind=STRING),
-    Flag("network", 'Connect a container to a network ("host", "none")', kind=STRING, word="network"),
     Flag("oom-score-adj", "Tune host's OOM preferences (-1000 to 1000)", kind=NUMBER),
     Flag("pid", 'PID namespace to use ("host", "private")', kind=STRING),
     PLATFORM,

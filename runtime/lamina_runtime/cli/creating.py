@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from lamina_runtime.cli import output
 from lamina_runtime.cli.wishing import wishes
 from lamina_runtime.engine import containers, naming
 from lamina_runtime.errors import NotFoundError, UsageError
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lamina_runtime.cli.flags import Parsed
     from lamina_runtime.container.state import Container
@@ -32,10 +32,6 @@ def create(parsed: Parsed, engine: Engine) -> Container:
     word = parsed.arguments[0]
     if policy == "always" or (policy == "missing" and not _present(engine, word)):
         _pull(parsed, engine, word)
-    if wished.network in ("", "default", "bridge") and "network" in wished.share:
-        import logging
-
-        logging.getLogger(__name__).info("the container shares the host's network")
     made = containers.create(engine, word, wished, name=parsed.text("name"))
     if cidfile:
         with open(cidfile, "x", encoding="ascii") as file:

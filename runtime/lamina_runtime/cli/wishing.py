@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import socket
+from typing import TYPE_CHECKING
 
-from lamina_runtime.cli import health_flags, limit_flags
+from lamina_runtime.cli import health_flags, limit_flags, network_flags
 from lamina_runtime.cli.mount_flags import mounts
 from lamina_runtime.container import capabilities, processes
 from lamina_runtime.container.wishes import Limit, Wishes
 from lamina_runtime.errors import UsageError
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lamina_runtime.cli.flags import Parsed
 
@@ -21,7 +20,6 @@ LIMITS = frozenset(
     "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending "
     "stack".split()
 )
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 LONGEST_FILE = 1 << 20
 
 
@@ -34,7 +32,7 @@ def wishes(parsed: Parsed) -> Wishes:
         env=tuple(environment(parsed)),
         user=parsed.text("user"),
         working_dir=_absolute(parsed.text("workdir")),
-        hostname=_hostname(parsed.text("hostname")),
+        **network_flags.wishes(parsed),
         domainname=parsed.text("domainname"),
         terminal=parsed.switch("tty"),
         interactive=parsed.switch("interactive"),
@@ -53,11 +51,6 @@ def wishes(parsed: Parsed) -> Wishes:
         oom_score=_oom_score(parsed),
         shm_size=limit_flags.size("shm-size", parsed.text("shm_size")) or 64 << 20,
         share=_shared(parsed),
-        network=parsed.text("network"),
-        hosts=tuple(_host(text) for text in parsed.several("add_host")),
-        dns=tuple(_address("dns", text) for text in parsed.several("dns")),
-        dns_search=tuple(parsed.several("dns_search")),
-        dns_options=tuple(parsed.several("dns_option")),
         stop_signal=_signal(parsed.text("stop_signal")),
         stop_timeout=parsed.number("stop_timeout") if "stop_timeout" in parsed.given else None,
         resources=limit_flags.wished(parsed),
@@ -107,12 +100,6 @@ def _absolute(path: str) -> str:
     if path and not path.startswith("/"):
         raise UsageError(f"the working directory '{path}' is invalid, it needs to be an absolute path")
     return path
-
-
-def _hostname(name: str) -> str:
-    if name and (not _HOST.fullmatch(name) or len(name) > 63):
-        raise UsageError(f"invalid hostname format: {name}")
-    return name
 
 
 def _security(words: list[str]) -> dict[str, str]:
@@ -193,31 +180,9 @@ def _shared(parsed: Parsed) -> tuple[str, ...]:
             raise UsageError(f"--{kind}: invalid {kind.upper()} mode: {value}")
         if value == "host":
             shared.append(kind)
-    network = parsed.text("network")
-    if network not in ("", "none", "host", "default", "bridge"):
-        raise UsageError(f"network {network} not found")
-    if network != "none":
+    if parsed.several("network")[-1:] == ["host"]:
         shared.append("network")
     return tuple(shared)
-
-
-def _host(text: str) -> str:
-    name, _, address = text.partition("=") if "=" in text else text.partition(":")
-    if not name or any(letter.isspace() for letter in name):
-        raise UsageError(f'bad format for add-host: "{text}"')
-    if address == "host-gateway":
-        return f"{name}:127.0.0.1"
-    return f"{name}:{_address('add-host', address.strip('[]'))}"
-
-
-def _address(flag: str, text: str) -> str:
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, text)
-        except (OSError, ValueError):
-            continue
-        return text
-    raise UsageError(f'invalid argument "{text}" for "--{flag}" flag: {text} is not an ip address')
 
 
 def _signal(text: str) -> str:

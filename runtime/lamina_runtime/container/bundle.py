@@ -10,23 +10,17 @@ is seen; config.json, which wants numbers, has those that could be told before, 
 annotation.
 """
 
-from __future__ import annotations
-
 import os
 import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from lamina_runtime.container import capabilities, limits
 from lamina_runtime.container.seccomp import default, emulation, profile, tables
-from lamina_runtime.container.wishes import NOTHING, Mount, Wishes
+from lamina_runtime.container.wishes import Mount, Wishes
 from lamina_runtime.errors import LaminaError
-from lamina_runtime.value import value
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
-
-    from lamina_runtime.oci.container import ContainerConfig
+from lamina_runtime.oci.container import ContainerConfig
 
 VERSION = "1.0.2"  # nothing newer is used, and crun 1.8 refuses what it does not know
 USER = "io.lamina.user"
@@ -46,7 +40,7 @@ class BundleError(LaminaError):
     exit_code = 125
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Map:
     """A range of ids: in the container, on the host, how many."""
 
@@ -55,19 +49,21 @@ class Map:
     count: int
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Place:
     """What the host gives a container."""
 
     root: str  # where its merged tree is mounted
     uids: tuple[Map, ...] = ()  # empty: no user namespace of its own
     gids: tuple[Map, ...] = ()
-    files: Mapping[str, str] = NOTHING  # container's path: host's file
-    volumes: Mapping[str, str] = NOTHING  # a volume's name: its directory
+    files: Mapping[str, str] = field(default_factory=dict, hash=False)  # container's path: host's file
+    volumes: Mapping[str, str] = field(default_factory=dict, hash=False)  # a volume's name: its directory
     mounts: bool = True  # a mount namespace is to be had
     own: Sequence[str] = NAMESPACES  # namespaces that can be made here
     proc: bool = True  # a fresh proc may be mounted (the outer one is not masked)
-    system: os.uname_result = os.uname()
+    system: os.uname_result = field(default_factory=os.uname)
+    joined: Mapping[str, str] = field(default_factory=dict, hash=False)  # kind of namespace: its path
+    parameters: Mapping[str, str] = field(default_factory=dict, hash=False)  # sysctls unless wished otherwise
     profile: bytes = b""  # what is in the file that the wishes name as their filter
 
     @property
@@ -79,15 +75,15 @@ class Place:
 def make(image: ContainerConfig, wishes: Wishes, place: Place) -> dict[str, Any]:
     """Return a config.json.  BundleError where what is wished cannot be."""
     kinds = [kind for kind in place.own if kind not in wishes.share]
-    linux: dict[str, Any] = {"namespaces": [{"type": kind} for kind in kinds]}
+    spaces = ["user", *kinds] if place.uids else kinds
+    linux: dict[str, Any] = {"namespaces": [_namespace(kind, place) for kind in spaces]}
     if place.uids:
-        linux["namespaces"].insert(0, {"type": "user"})
         linux["uidMappings"] = _maps(place.uids)
         linux["gidMappings"] = _maps(place.gids)
-    if wishes.sysctls:
-        linux["sysctl"] = dict(wishes.sysctls)
     if wishes.resources:
         linux["resources"] = limits.resources(wishes.resources)
+    if wishes.sysctls or place.parameters:
+        linux["sysctl"] = {**place.parameters, **wishes.sysctls}
     if not wishes.privileged:
         linux |= {"maskedPaths": MASKED, "readonlyPaths": READONLY}
     seccomp = _filter(wishes, place)
@@ -109,6 +105,10 @@ def make(image: ContainerConfig, wishes: Wishes, place: Place) -> dict[str, Any]
         "annotations": {USER: wishes.user or image.user},
         "linux": linux,
     }
+
+
+def _namespace(kind: str, place: Place) -> dict[str, str]:
+    return {"type": kind, **({"path": place.joined[kind]} if kind in place.joined else {})}
 
 
 def process(image: ContainerConfig, wishes: Wishes) -> dict[str, Any]:

@@ -9,32 +9,27 @@ A name is a symbolic link to an id, and counts only if the record says the same;
 one lock, so that of several who want one exactly one gets it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import json
 import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 from lamina_runtime.container.state import ConflictError, Container, Record
+from lamina_runtime.container.wishes import Wishes
 from lamina_runtime.errors import LaminaError, NotFoundError, UsageError
+from lamina_runtime.oci.digest import Digest
 from lamina_runtime.store import files
-from lamina_runtime.value import replace
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from lamina_runtime.container.wishes import Wishes
-    from lamina_runtime.oci.digest import Digest
-
-# of a name, as docker has it: the first letter, and what may follow
-_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-_INNER = _FIRST | frozenset("_.-")
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")  # docker's
 LONGEST_NAME = 250  # a file's name
 TRIES = 64  # at names of two words, before a number helps
-_DIGITS = frozenset("0123456789abcdef")  # of an id
+_ID = re.compile(r"[0-9a-f]{1,64}")
 
 
 class DamagedError(LaminaError):
@@ -66,7 +61,7 @@ class Containers:
         """
         if name:
             _check(name)
-        new = os.urandom(32).hex()
+        new = secrets.token_hex(32)
         data = self._data / new
         with contextlib.ExitStack() as stack:
             with self._naming():  # so that it is ours before somebody takes it for debris
@@ -81,8 +76,7 @@ class Containers:
                     self._take(record.name, new)
                     _keep(record, data)
             except BaseException:
-                with contextlib.suppress(OSError):
-                    files.remove_all(data)
+                shutil.rmtree(data, ignore_errors=True)
                 self._release(new)
                 raise
         return Container(record, data, self._run / new)
@@ -106,10 +100,10 @@ class Containers:
     def find(self, text: str) -> Container:
         """Return the container of a name, an id, or the beginning of one id only."""
         name = text.removeprefix("/")
-        if _is_name(name) and (found := self._named(name)) is not None:
+        if NAME.fullmatch(name) and (found := self._named(name)) is not None:
             return found
         matches = []
-        if 0 < len(text) <= 64 and _DIGITS.issuperset(text):
+        if _ID.fullmatch(text):
             matches = [one for one in os.listdir(self._data) if one.startswith(text) and self._is_there(one)]
         if len(matches) > 1:
             raise UsageError(f"more than one container begins with {text}")
@@ -152,8 +146,7 @@ class Containers:
         data = self._data / name
         clear(data)
         for path in (self._run / name, data):
-            with contextlib.suppress(OSError):
-                files.remove_all(path)
+            shutil.rmtree(path, ignore_errors=True)
         self._release(name)
 
     def _is_there(self, name: str) -> bool:
@@ -177,7 +170,7 @@ class Containers:
         return found if found.record.name == name else None
 
     def _load(self, name: str) -> Container:
-        if len(name) != 64 or not _DIGITS.issuperset(name):
+        if len(name) != 64 or not _ID.fullmatch(name):
             raise NotFoundError(f"no such container: {name[:12]}")
         data = self._data / name
         try:
@@ -203,11 +196,10 @@ class Containers:
 
     def _invented(self) -> str:
         for _ in range(TRIES):
-            manner, layer = os.urandom(2)
-            name = f"{_MANNERS[manner % len(_MANNERS)]}_{_LAYERS[layer % len(_LAYERS)]}"
+            name = f"{secrets.choice(_MANNERS)}_{secrets.choice(_LAYERS)}"
             if self._named(name) is None:
                 return name
-        return f"{name}_{os.urandom(4).hex()}"
+        return f"{name}_{secrets.token_hex(4)}"
 
     def _release(self, owner: str) -> None:
         for name in os.listdir(self._names):
@@ -216,12 +208,8 @@ class Containers:
                     files.remove(self._names / name)
 
 
-def _is_name(text: str) -> bool:
-    return len(text) > 1 and text[0] in _FIRST and _INNER.issuperset(text)
-
-
 def _check(name: str) -> None:
-    if not _is_name(name) or len(name) > LONGEST_NAME:
+    if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise UsageError(f"invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
 
 

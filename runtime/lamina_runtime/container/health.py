@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.oci.container import Healthcheck
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Any
 
     from lamina_runtime.container.state import Container
 

@@ -5,19 +5,18 @@ subordinate ids and newuidmap(1) the ids from 1 on are those, without them there
 the driver shows all files as root's.
 """
 
-from __future__ import annotations
-
 import os
 import pwd
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from lamina_runtime.container.bundle import Map
-from lamina_runtime.value import value
 
 FEWEST = 1000  # a range that is shorter does not even hold a Debian's users
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Ids:
     """The maps of a user namespace, both empty where there is none, and who writes them."""
 
@@ -36,8 +35,6 @@ def choose(uid: int, gid: int, *, files: Path = Path("/etc")) -> Ids:
     if uid == 0:
         return Ids()
     own = Ids((Map(0, uid, 1),), (Map(0, gid, 1),))
-    import shutil  # root does without
-
     mappers = shutil.which("newuidmap"), shutil.which("newgidmap")
     names = _names(uid)
     uids, gids = ranges(files / "subuid", names), ranges(files / "subgid", names)

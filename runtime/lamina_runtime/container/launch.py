@@ -8,13 +8,13 @@ costs nothing.  It stays as the container's monitor and is nobody's child once w
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lamina_runtime.container import records
 from lamina_runtime.errors import LaminaError
-from lamina_runtime.value import value
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -29,7 +29,7 @@ class LaunchError(LaminaError):
         self.status = self.exit_code = status
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Started:
     """A running program: its process and that of its monitor, our child."""
 

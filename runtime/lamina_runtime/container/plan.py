@@ -5,9 +5,10 @@ here each property becomes its records, in the order in which the launcher wants
 config.json may say that the launcher cannot do is refused, never left out.
 """
 
-from __future__ import annotations
-
 import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from lamina_runtime.container import capabilities
 from lamina_runtime.container.bundle import USER
@@ -16,12 +17,7 @@ from lamina_runtime.container.seccomp import assembler, tables
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.store.lease import start_time
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any
-
-    Spec = Mapping[str, Any]
+Spec = Mapping[str, Any]
 
 NAMESPACES = {
     "time": 0x00000080,
@@ -43,6 +39,7 @@ _ATTRIBUTES = {  # mount_setattr(2)
     "nodiratime": 0x80,
     "nosymfollow": 0x200000,
 }
+_ENTERED = re.compile(r"/proc/([1-9][0-9]*)/ns/[a-z]+")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEFAULTS = frozenset("rw suid dev exec atime relatime diratime symfollow async norelatime".split())
 _PROPAGATION = {  # mount(2)
@@ -69,6 +66,7 @@ def container(spec: Spec) -> Iterator[Record]:
     for mount in spec.get("mounts", ()):
         yield from _mount(mount)
     yield from _devices(spec.get("linux", {}))
+    yield from _parameters(spec.get("linux", {}))
     yield from _hidden(spec.get("linux", {}))
     yield from _names(spec)
     yield from process(spec["process"], spec.get("annotations", {}).get(USER), linux=spec.get("linux", {}))
@@ -114,12 +112,24 @@ def joined(pid: int, kinds: Sequence[str]) -> Record:
 
 
 def _namespaces(linux: Spec) -> Iterator[Record]:
-    flags = 0
+    flags, entered, pids = 0, 0, set()
     for namespace in linux.get("namespaces", ()):
-        if namespace.get("path"):
-            raise PlanError(f"cannot join the {namespace['type']} namespace {namespace['path']}")
-        flags |= NAMESPACES[namespace["type"]]
+        kind, path = namespace["type"], namespace.get("path")
+        if not path:
+            flags |= NAMESPACES[kind]
+            continue
+        pid = _ENTERED.fullmatch(path)
+        if not pid or kind not in ("user", "network"):
+            raise PlanError(f"cannot join the {kind} namespace {path}")
+        pids.add(pid[1])
+        entered |= NAMESPACES[kind]
+    if len(pids) > 1:
+        raise PlanError("cannot join the namespaces of several processes")
+    for one in pids:
+        yield Record(Op.JOIN, one, hex(entered))
     yield Record(Op.NAMESPACES, hex(flags))
+    if entered & NAMESPACES["user"]:
+        return  # it is mapped
     for op, key in ((Op.UIDMAP, "uidMappings"), (Op.GIDMAP, "gidMappings")):
         for row in linux.get(key, ()):
             yield Record(op, row["containerID"], row["hostID"], row["size"])
@@ -188,7 +198,10 @@ def _names(spec: Spec) -> Iterator[Record]:
         yield Record(Op.HOSTNAME, spec["hostname"])
     if spec.get("domainname"):
         yield Record(Op.DOMAINNAME, spec["domainname"])
-    for key, value in spec.get("linux", {}).get("sysctl", {}).items():
+
+
+def _parameters(linux: Spec) -> Iterator[Record]:
+    for key, value in linux.get("sysctl", {}).items():
         parts = key.split(".")
         if not all(parts) or "/" in key or ".." in parts:
             raise PlanError(f"no name of a kernel parameter: {key}")

@@ -16,11 +16,10 @@ import os
 import select
 import signal
 import time
+from typing import TYPE_CHECKING, NamedTuple
 
 from lamina_runtime.errors import LaminaError, UsageError
-from lamina_runtime.value import value
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -129,8 +128,7 @@ def _chain(pid: int) -> list[int]:
     return chain
 
 
-@value
-class Usage:
+class Usage(NamedTuple):
     """What the processes of a container have used so far."""
 
     processes: int

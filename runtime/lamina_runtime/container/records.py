@@ -1,20 +1,15 @@
 """The binary form of a plan: native/launch/plan.h is its specification."""
 
-from __future__ import annotations
-
-import sys
+import struct
+from collections.abc import Iterable
 from enum import IntEnum
 
 from lamina_runtime.errors import LaminaError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    Argument = str | bytes | int
-
 MAGIC = b"LAMPLAN1"
 ARGUMENTS = 8
+
+Argument = str | bytes | int
 
 
 class Op(IntEnum):
@@ -34,6 +29,9 @@ class Op(IntEnum):
     AFTER = 12
     HEALTH = 13
     PROBE = 14
+    KEEPER = 15
+    LISTENER = 16
+    FORWARD = 17
     NAMESPACES = 20
     JOIN = 21
     ROOT = 22
@@ -43,9 +41,9 @@ class Op(IntEnum):
     SYMLINK = 43
     MASK = 44
     READONLY = 45
+    SYSCTL = 46
     HOSTNAME = 60
     DOMAINNAME = 61
-    SYSCTL = 62
     RLIMIT = 63
     OOM_SCORE = 64
     CWD = 65
@@ -60,6 +58,7 @@ class Op(IntEnum):
     STDIO = 74
     USER = 75
     ALONE = 76
+    INTERFACE = 77
 
 
 class RecordError(LaminaError, ValueError):
@@ -91,14 +90,9 @@ class Record:
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
-        parts = [_number(self.op, 2), _number(len(self.arguments), 2)]
-        for argument in self.arguments:
-            parts += [_number(len(argument), 4), argument, b"\0"]
+        parts = [struct.pack("=HH", self.op, len(self.arguments))]
+        parts += [struct.pack("=I", len(argument)) + argument + b"\0" for argument in self.arguments]
         return b"".join(parts)
-
-
-def _number(value: int, size: int) -> bytes:
-    return value.to_bytes(size, sys.byteorder)
 
 
 def _bytes(op: Op, argument: Argument) -> bytes:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-
-from lamina_runtime.value import value
+from dataclasses import dataclass
 
 NAMESPACES = ("trusted.overlay.", "user.overlay.")
 OPAQUE_OTHERS = ("user.fuseoverlayfs.opaque",)
@@ -27,7 +26,7 @@ _KINDS = {
 }
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Object:
     """One object of an upper."""
 

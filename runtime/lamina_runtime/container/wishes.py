@@ -4,24 +4,17 @@ Everything is as the user said it, checked for form; what it means on this host 
 the bundle is made.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
+from typing import Any
 
 from lamina_runtime.container.limits import Limits
 from lamina_runtime.oci import json
 from lamina_runtime.oci.container import Healthcheck
-from lamina_runtime.value import fields, value
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
-NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Mount:
     """One of --mount, -v or --tmpfs; `source` is a path, a volume's name, or "" for a tmpfs."""
 
@@ -31,7 +24,7 @@ class Mount:
     options: tuple[str, ...] = ()  # as in a bundle: ro, rbind, rslave, size=...
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Limit:
     """One --ulimit, by its name without RLIMIT_."""
 
@@ -40,7 +33,27 @@ class Limit:
     hard: int
 
 
-@value
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One port of the container to be reached through the host; expanded from --publish."""
+
+    port: int  # in the container
+    protocol: str = "tcp"  # or "udp"
+    address: str = ""  # of the host, "" for all
+    first: int = 0  # on the host: the first that is free from here ...
+    last: int = 0  # ... to here; 0 and 0 for any
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A named network that the container is on."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    address: str = ""  # the one wished, "" for any
+
+
+@dataclass(frozen=True, slots=True)
 class Wishes:
     """A container as wished; None and empty mean what the image or the default says."""
 
@@ -63,44 +76,53 @@ class Wishes:
     mounts: tuple[Mount, ...] = ()
     devices: tuple[tuple[str, str], ...] = ()  # on the host, in the container
     limits: tuple[Limit, ...] = ()
-    sysctls: Mapping[str, str] = NOTHING
-    labels: Mapping[str, str] = NOTHING
+    sysctls: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     oom_score: int | None = None
     shm_size: int = 64 << 20  # bytes
     share: tuple[str, ...] = ()  # namespaces of the host to stay in: "network", "pid", "ipc", "uts"
-    network: str = ""  # --network as given
-    hosts: tuple[str, ...] = ()  # NAME:ADDRESS
+    network: str = ""  # --network's mode as given, "" where nothing or named networks were
+    network_options: tuple[str, ...] = ()  # NAME=value behind the mode
+    networks: tuple[Joined, ...] = ()
+    ports: tuple[Port, ...] = ()
+    expose: tuple[str, ...] = ()  # PORT/PROTOCOL
+    publish_all: bool = False
+    hosts: tuple[str, ...] = ()  # NAME:ADDRESS, or NAME:host-gateway
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     stop_signal: str = ""
     stop_timeout: int | None = None  # seconds; negative: wait for ever
     auto_remove: bool = False
-    resources: Limits = Limits()
+    resources: Limits = field(default_factory=Limits)
     health: Healthcheck | None = None
     restart: str = ""  # "no", "always", "unless-stopped", "on-failure", "on-failure:N"
 
     def to_json(self) -> dict[str, Any]:
         """Return the object to keep."""
         mappings = {"sysctls": dict(self.sysctls), "labels": dict(self.labels)}
-        plain = {name: found for name, found in fields(self).items() if name not in mappings}
-        plain["mounts"] = [fields(mount) for mount in self.mounts]
-        plain["limits"] = [fields(limit) for limit in self.limits]
-        plain["resources"] = fields(self.resources)
+        plain = {row.name: getattr(self, row.name) for row in fields(self) if row.name not in mappings}
+        plain["mounts"] = [asdict(mount) for mount in self.mounts]
+        plain["resources"] = asdict(self.resources)
         plain["health"] = self.health and self.health.to_json()
+        for name in ("limits", "networks", "ports"):
+            plain[name] = [asdict(part) for part in getattr(self, name)]
         return plain | mappings
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Wishes:
+    def from_json(cls, kept: Mapping[str, Any]) -> "Wishes":
         """Read what to_json() wrote."""
-        value = {name: _tuples(kept[name]) for name in cls.__match_args__ if name in kept}
+        value = {row.name: _tuples(kept[row.name]) for row in fields(cls) if row.name in kept}
         value["mounts"] = tuple(
             Mount(**{key: _tuples(part) for key, part in mount.items()}) for mount in kept.get("mounts", ())
         )
-        value["limits"] = tuple(Limit(**limit) for limit in kept.get("limits", ()))
         value["resources"] = Limits(**kept.get("resources", {}))
         health = kept.get("health")
         value["health"] = Healthcheck.from_json(json.Object(health, "health")) if health else None
+        for name, kind in (("limits", Limit), ("networks", Joined), ("ports", Port)):
+            value[name] = tuple(
+                kind(**{key: _tuples(part) for key, part in row.items()}) for row in kept.get(name, ())
+            )
         for name in ("sysctls", "labels"):
             value[name] = MappingProxyType(dict(kept.get(name, {})))
         return cls(**value)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import json as plain_json
 import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from lamina_runtime.container import ids
 from lamina_runtime.engine import changes, inside, moments, naming
@@ -18,13 +20,10 @@ from lamina_runtime.oci import json, media
 from lamina_runtime.oci.container import ContainerConfig, History
 from lamina_runtime.oci.descriptor import Descriptor
 from lamina_runtime.oci.manifest import build_manifest
-from lamina_runtime.value import replace, value
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-    from typing import Any
 
     from lamina_runtime.container.state import Container
     from lamina_runtime.container.wishes import Wishes
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 PIECE = 1 << 20
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Commit:
     """What is wished of the new image."""
 

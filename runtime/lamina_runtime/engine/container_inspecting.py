@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from lamina_runtime.container import bundle, health, limits
-from lamina_runtime.engine import container_listing
+from lamina_runtime.engine import container_listing, networking
 from lamina_runtime.errors import NotFoundError
 from lamina_runtime.oci.container import ContainerConfig
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from lamina_runtime.container.limits import Limits
+    from lamina_runtime.container.ports import Bound
     from lamina_runtime.container.state import Container
     from lamina_runtime.container.wishes import Mount, Wishes
     from lamina_runtime.engine.context import Engine
@@ -52,7 +51,7 @@ def describe(engine: Engine, container: Container, *, size: bool = False) -> dic
         },
         "Mounts": [_mount(mount) for mount in record.wishes.mounts],
         "Config": _config(container, image),
-        "NetworkSettings": _network(one),
+        "NetworkSettings": _network(one, image),
     }
     if size:
         described["SizeRw"] = one.size()
@@ -101,7 +100,8 @@ def _host(wishes: Wishes, network: str) -> dict[str, Any]:
         "Binds": [":".join(filter(None, (mount.source, mount.target, ",".join(mount.options))))
                   for mount in binds] or None,
         "NetworkMode": network,
-        "PortBindings": {},
+        "PortBindings": _bindings(wishes),
+        "PublishAllPorts": wishes.publish_all,
         "RestartPolicy": {"Name": kind or "no", "MaximumRetryCount": int(limit or 0)},
         "AutoRemove": wishes.auto_remove,
         "CapAdd": list(wishes.cap_add) or None,
@@ -175,7 +175,7 @@ def _config(container: Container, image: ContainerConfig) -> dict[str, Any]:
         "Entrypoint": None if entrypoint is None else list(entrypoint),
         "Labels": {**image.labels, **wishes.labels},
         "StopSignal": wishes.stop_signal or image.stop_signal or "SIGTERM",
-        "ExposedPorts": {port: {} for port in image.exposed_ports},
+        "ExposedPorts": {port: {} for port in networking.exposed(wishes, image)},
     }
     check = health.merged(image.healthcheck, wishes.health)
     if check is not None:
@@ -185,12 +185,37 @@ def _config(container: Container, image: ContainerConfig) -> dict[str, Any]:
     return described
 
 
-def _network(one: container_listing.Listed) -> dict[str, Any]:
-    return {
-        "SandboxKey": f"/proc/{one.status.pid}/ns/net" if one.status.pid else "",
-        "Ports": {},
-        "IPAddress": "",
-        "Gateway": "",
+def _network(one: container_listing.Listed, image: ContainerConfig) -> dict[str, Any]:
+    pid, wishes = one.status.pid, one.container.record.wishes
+    kept = networking.kept(one.container) if pid else {}
+    own = {
+        "IPAddress": kept.get("address", ""),
+        "Gateway": kept.get("gateway", ""),
         "MacAddress": "",
-        "Networks": {one.network: {"IPAddress": "", "Gateway": "", "MacAddress": ""}},
     }
+    return {
+        "SandboxKey": f"/proc/{pid}/ns/net" if pid else "",
+        "Ports": _ports(networking.published(one.container), networking.exposed(wishes, image))
+        if pid
+        else {},
+        **own,
+        "Networks": {one.network: own},
+    }
+
+
+def _ports(bound: list[Bound], exposed: list[str]) -> dict[str, list[dict[str, str]] | None]:
+    found: dict[str, list[dict[str, str]] | None] = dict.fromkeys(exposed)
+    for port in bound:
+        row = {"HostIp": port.address, "HostPort": str(port.host)}
+        name = f"{port.port}/{port.protocol}"
+        found[name] = [*(found.get(name) or ()), row]
+    return found
+
+
+def _bindings(wishes: Wishes) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for port in wishes.ports:
+        span = str(port.first) if port.first == port.last else f"{port.first}-{port.last}"
+        row = {"HostIp": port.address, "HostPort": span if port.first else ""}
+        found.setdefault(f"{port.port}/{port.protocol}", []).append(row)
+    return found

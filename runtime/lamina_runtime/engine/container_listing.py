@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from typing import TYPE_CHECKING, NamedTuple
 
-from lamina_runtime.container import health, processes
-from lamina_runtime.engine import moments
-from lamina_runtime.errors import NotFoundError
-from lamina_runtime.value import value
+from lamina_runtime.container import health, ports, processes
+from lamina_runtime.container.state import ConflictError
+from lamina_runtime.engine import container_filters, containers, filters, moments, networking
+from lamina_runtime.errors import LaminaError, NotFoundError
+from lamina_runtime.oci.container import ContainerConfig
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
     from lamina_runtime.engine.context import Engine
 
 
-@value
-class Listed:
+class Listed(NamedTuple):
     """A container and how it was when we looked."""
 
     container: Container
@@ -29,8 +30,17 @@ class Listed:
     @property
     def network(self) -> str:
         """The network's name."""
-        wishes = self.container.record.wishes
-        return wishes.network or ("host" if "network" in wishes.share else "none")
+        return networking.name(self.container)
+
+    def ports(self, engine: Engine) -> str:
+        """Return the ports as docker shows them; only what runs has any."""
+        if not self.status.pid:
+            return ""
+        image = ContainerConfig()
+        with contextlib.suppress(LaminaError):
+            image = engine.store.images.get(self.container.record.image).config.config
+        exposed = networking.exposed(self.container.record.wishes, image)
+        return ports.shown(networking.published(self.container), exposed)
 
     @property
     def health(self) -> str:
@@ -53,15 +63,10 @@ def listed(container: Container) -> Listed:
 
 def chosen(engine: Engine, words: Sequence[str], *, every: bool, count: int = -1) -> list[Listed]:
     """Return the containers that pass the filters, the newest first; only those that run, or all."""
-    wanted: dict[str, list[str]] = {}
-    tests = []
-    if words:
-        from lamina_runtime.engine import container_filters, filters
-
-        wanted = filters.parse(words, container_filters.KEYS)
-        tests = container_filters.chosen_by(engine, wanted)
+    wanted = filters.parse(words, container_filters.KEYS)
+    tests = container_filters.chosen_by(engine, wanted)
     every = every or bool({"status", "exited"} & wanted.keys())
-    found = [listed(container) for container in engine.containers.list()]
+    found = [listed(container) for container in containers.containers(engine).list()]
     passed = [
         one for one in found
         if (every or one.state not in ("created", "exited")) and all(test(one) for test in tests)
@@ -71,13 +76,10 @@ def chosen(engine: Engine, words: Sequence[str], *, every: bool, count: int = -1
 
 def prune(engine: Engine, words: Sequence[str]) -> tuple[list[str], int]:
     """Remove what does not run; return their ids and the bytes that they had written."""
-    from lamina_runtime.container.state import ConflictError
-    from lamina_runtime.engine import container_filters, containers
-
     tests = container_filters.for_pruning(words)
     removed, freed = [], 0
     containers.clear_debris(engine)
-    for container in engine.containers.list():
+    for container in containers.containers(engine).list():
         one = listed(container)
         if one.state not in ("created", "exited") or not all(test(one) for test in tests):
             continue

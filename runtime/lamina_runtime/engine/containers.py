@@ -8,42 +8,38 @@ Files that a container has of its own host (hosts, resolv.conf, hostname) are bi
 run directory, so that nothing is written into its upper.
 """
 
-from __future__ import annotations
-
 import contextlib
+import datetime
+import logging
 import os
+import socket
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lamina_unionfs
 
 import lamina_runtime
 from lamina_runtime.container import bundle, cgroups, health, ids, launch, limits, plan
+from lamina_runtime.container.collection import Containers
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.state import ConflictError, Container
-from lamina_runtime.engine import confinement, moments, naming
+from lamina_runtime.container.wishes import Wishes
+from lamina_runtime.engine import confinement, naming, networking
+from lamina_runtime.engine.context import Engine
+from lamina_runtime.engine.ladder import Ladder
 from lamina_runtime.errors import NotFoundError
 from lamina_runtime.oci import json
 from lamina_runtime.store import files
-from lamina_runtime.value import replace
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Iterator
-    from typing import Any
-
-    from lamina_runtime.container.collection import Containers
-    from lamina_runtime.container.wishes import Wishes
-    from lamina_runtime.engine.context import Engine
-    from lamina_runtime.store.images import Image
-
-LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+from lamina_runtime.store.images import Image
+from lamina_runtime.value import value
 
 
 def containers(engine: Engine) -> Containers:
     """Return the user's containers."""
-    return engine.containers
+    return Containers(engine.root, engine.directories.run)
 
 
 def known(engine: Engine, word: str) -> Container | None:
@@ -65,6 +61,7 @@ def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Cont
             cgroups.remove(cgroups.make(f"try-{os.getpid()}", limits.resources(wishes.resources),
                                         lenient=not wishes.resources.memory_swap))  # fmt: skip
         shown = reference.familiar if reference else image.id.short
+        now = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
         clear_debris(engine)
 
         def fill(data: Path) -> None:
@@ -79,7 +76,7 @@ def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Cont
             return containers(engine).create(
                 image=image.id,
                 image_name=shown,
-                created=moments.now(),
+                created=now,
                 wishes=wishes,
                 command=tuple(command),
                 name=name,
@@ -118,15 +115,43 @@ def start(
         container.forget_run(again=again)
         image = engine.store.images.get(container.record.image)
         mapped = ids.choose(os.geteuid(), os.getegid())
-        config = _bundle(engine, container, image, mapped)
-        if config["process"]["terminal"]:
-            config["process"]["consoleSize"] = {"height": rows, "width": columns}
-        files.replace(container.data / "config.json", json.dump(config), temporary=container.data)
-        rows_of_plan = [*plan.container(config), *_around(engine, container, image, mapped)]
-        with _groups(container) as groups:
-            rows_of_plan += [Record(Op.CGROUP, str(group / "cgroup.procs")) for group in groups]
+        (container.run / "merged").mkdir(mode=0o755, parents=True, exist_ok=True)
+        made = _Start(engine, container, image, mapped, (rows, columns), client)
+        chosen = networking.way(container.record.wishes)
+        try:
+            return made.launch(chosen)
+        except launch.LaunchError as error:
+            other = networking.instead(container.record.wishes, chosen, error)
+            if other is None:
+                raise
+            return made.launch(other)
+
+
+@value
+class _Start:
+    """One start: what does not change when it is tried in another network."""
+
+    engine: Engine
+    container: Container
+    image: Image
+    mapped: ids.Ids
+    size: tuple[int, int]
+    client: socket.socket | None
+
+    def launch(self, chosen: networking.Way) -> launch.Started:
+        """Write the bundle and carry it out."""
+        container, config = self.container, self.image.config.config
+        with networking.begun(container, chosen, config) as network, _groups(container) as groups:
+            made = _bundle(self.engine, container, self.image, self.mapped, chosen)
+            if made["process"]["terminal"]:
+                made["process"]["consoleSize"] = {"height": self.size[0], "width": self.size[1]}
+            files.replace(container.data / "config.json", json.dump(made), temporary=container.data)
+            rows = [*plan.container(made), *_around(self.engine, container, self.image, self.mapped)]
+            rows += [Record(Op.CGROUP, str(group / "cgroup.procs")) for group in groups]
             return launch.start(
-                rows_of_plan, client=client.fileno() if client else None, errors=container.run / "errors"
+                [*rows, *network],
+                client=self.client.fileno() if self.client else None,
+                errors=container.run / "errors",
             )
 
 
@@ -177,68 +202,34 @@ def _clear(engine: Engine, data: Path) -> None:
         engine.store.end_lease(kept.read_text(encoding="ascii"))
 
 
-def _bundle(engine: Engine, container: Container, image: Image, mapped: ids.Ids) -> dict[str, Any]:
+def _bundle(
+    engine: Engine, container: Container, image: Image, mapped: ids.Ids, network: networking.Way
+) -> dict[str, Any]:
     run = container.run
-    (run / "merged").mkdir(mode=0o755, parents=True, exist_ok=True)
     wishes = container.record.wishes
     hostname = wishes.hostname or container.id[:12]
-    (run / "hostname").write_text(f"{hostname}\n", encoding="utf-8")
-    (run / "hosts").write_text(_hosts(hostname, wishes), encoding="utf-8")
-    (run / "resolv.conf").write_bytes(_resolver(wishes))
-    own = {f"/etc/{name}": str(run / name) for name in ("hosts", "hostname", "resolv.conf")}
+    own = networking.write_files(container, network, hostname)
     own |= confinement.files(mapped, run)
     profile = confinement.profile(wishes)
-    proc = _fresh_proc(engine)
+    proc = Ladder(engine.root).fresh_proc()
     if not proc:
-        import logging
-
         logging.getLogger(__name__).info(
             "/proc is masked here: the outer one is shown, and the host's processes with it"
         )
+    has = {"pid": proc, "network": network.own}
     place = bundle.Place(
         str(run / "merged"),
         mapped.uids,
         mapped.gids,
         files=own,
         proc=proc,
-        own=[kind for kind in bundle.NAMESPACES if proc or kind != "pid"],
+        own=[kind for kind in bundle.NAMESPACES if has.get(kind, True)],
+        parameters=networking.PARAMETERS if proc and network.own else {},
         profile=profile,
     )
     config = bundle.make(image.config.config, wishes, place)
     config["hostname"] = "" if "uts" in wishes.share else hostname
     return config
-
-
-def _fresh_proc(engine: Engine) -> bool:
-    """Whether a proc of one's own can be mounted; it is tried where something lies over the outer one."""
-    rows = Path("/proc/self/mountinfo").read_bytes().splitlines()
-    if not any(line.split()[4].startswith(b"/proc/") for line in rows):
-        return True
-    from lamina_runtime.engine.ladder import Ladder
-
-    return Ladder(engine.root).fresh_proc()
-
-
-def _hosts(hostname: str, wishes: Wishes) -> str:
-    rows = [f"127.0.1.1\t{hostname}"]
-    rows += [f"{address}\t{name}" for name, _, address in (row.partition(":") for row in wishes.hosts)]
-    return LOCALHOST + "".join(f"{row}\n" for row in rows)
-
-
-def _resolver(wishes: Wishes) -> bytes:
-    """Return the host's resolv.conf, what was wished in the place of lines of its kind."""
-    try:
-        lines = Path("/etc/resolv.conf").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    for word, values in (("nameserver", wishes.dns), ("search", wishes.dns_search)):
-        if values:
-            lines = [line for line in lines if line.split()[:1] != [word]]
-    lines += [f"nameserver {address}" for address in wishes.dns]
-    if wishes.dns_search and wishes.dns_search != (".",):
-        lines.append(f"search {' '.join(wishes.dns_search)}")
-    lines += [f"options {option}" for option in wishes.dns_options]
-    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _around(engine: Engine, container: Container, image: Image, mapped: ids.Ids) -> Iterator[Record]:

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from lamina_runtime.container.collection import Containers
     from lamina_runtime.path import Directories
     from lamina_runtime.store.store import Store
 
@@ -46,13 +45,6 @@ class Engine:
     def root(self) -> Path:
         """Where images and uppers are kept."""
         return self.directories.data
-
-    @property
-    def containers(self) -> Containers:
-        """The user's containers."""
-        from lamina_runtime.container.collection import Containers
-
-        return Containers(self.root, self.directories.run)
 
     @property
     def store(self) -> Store:

@@ -1,21 +1,16 @@
 """The part of an image's configuration that says how to run it, and the history of its layers."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from lamina_runtime.oci import json
-from lamina_runtime.oci.descriptor import NOTHING
+from lamina_runtime.oci.descriptor import nothing
 from lamina_runtime.oci.errors import OciError
-from lamina_runtime.value import value
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Healthcheck:
     """How to ask a container for its health; times in nanoseconds, 0 for the default."""
 
@@ -27,7 +22,7 @@ class Healthcheck:
     retries: int = 0
 
     @classmethod
-    def from_json(cls, found: json.Object) -> Healthcheck:
+    def from_json(cls, found: json.Object) -> "Healthcheck":
         """Read the object."""
         numbers = [found.integer(name) for name in _HEALTH.values()]
         return cls(found.texts("Test"), *numbers)
@@ -47,7 +42,7 @@ _HEALTH = {
 }
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class ContainerConfig:
     """How to run an image.  `entrypoint` and `cmd` are None where the image does not say."""
 
@@ -58,7 +53,7 @@ class ContainerConfig:
     cmd: tuple[str, ...] | None = None
     volumes: tuple[str, ...] = ()
     working_dir: str = ""
-    labels: Mapping[str, str] = NOTHING
+    labels: Mapping[str, str] = field(default_factory=nothing, hash=False)
     stop_signal: str = ""
     stop_timeout: int | None = None
     healthcheck: Healthcheck | None = None
@@ -66,7 +61,7 @@ class ContainerConfig:
     on_build: tuple[str, ...] = ()
 
     @classmethod
-    def from_json(cls, found: json.Object) -> ContainerConfig:
+    def from_json(cls, found: json.Object) -> "ContainerConfig":
         """Read the object."""
         healthcheck = found.inner("Healthcheck")
         made = cls(
@@ -153,7 +148,7 @@ def _command(found: json.Object, key: str) -> tuple[str, ...] | None:
     return found.texts(key)
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class History:
     """How one step of an image came to be."""
 
@@ -162,10 +157,10 @@ class History:
     author: str = ""
     comment: str = ""
     empty_layer: bool = False
-    _fields: Mapping[str, Any] = NOTHING
+    _fields: Mapping[str, Any] = field(default_factory=nothing, repr=False, hash=False, compare=False)
 
     @classmethod
-    def from_json(cls, found: json.Object) -> History:
+    def from_json(cls, found: json.Object) -> "History":
         """Read one entry."""
         return cls(
             found.text("created"),

@@ -7,22 +7,17 @@ A document says what it is twice, in its own `mediaType` and in what the sender 
 there they must agree, and a document that could be read as either kind is refused (CVE-2021-41190).
 """
 
-from __future__ import annotations
-
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from lamina_runtime.oci import json, media
-from lamina_runtime.oci.descriptor import NOTHING, Descriptor
+from lamina_runtime.oci.descriptor import NOTHING, Descriptor, nothing
 from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.errors import OciError
 from lamina_runtime.oci.media import Kind
 from lamina_runtime.oci.platform import ATTESTATION, Platform
-from lamina_runtime.value import value
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-    from typing import Any
 
 MAX_LAYERS = 1024  # dockerd stops at 125; EROFS's device table would take 65,535
 MAX_MANIFESTS = 10_000
@@ -30,18 +25,18 @@ MAX_DEPTH = 4  # of indexes in indexes
 MAX_VISITS = 64  # documents read for one choice
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """One image, or an artifact: a configuration and layers, base first."""
 
-    raw: bytes
+    raw: bytes = field(repr=False)
     media_type: str
     digest: Digest
     config: Descriptor
     layers: tuple[Descriptor, ...]
     subject: Descriptor | None = None
     artifact_type: str = ""
-    annotations: Mapping[str, str] = NOTHING
+    annotations: Mapping[str, str] = field(default_factory=nothing, hash=False)
 
     @property
     def descriptor(self) -> Descriptor:
@@ -54,17 +49,17 @@ class Manifest:
         return media.kind(self.config.media_type) is Kind.CONFIG
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Index:
     """Several manifests, mostly one for each platform."""
 
-    raw: bytes
+    raw: bytes = field(repr=False)
     media_type: str
     digest: Digest
     manifests: tuple[Descriptor, ...]
     subject: Descriptor | None = None
     artifact_type: str = ""
-    annotations: Mapping[str, str] = NOTHING
+    annotations: Mapping[str, str] = field(default_factory=nothing, hash=False)
 
     @property
     def descriptor(self) -> Descriptor:

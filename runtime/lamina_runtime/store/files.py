@@ -89,19 +89,6 @@ def below(path: Path) -> Iterator[Path]:
             continue
 
 
-def remove_all(path: Path) -> None:
-    """Remove a directory that nobody else changes any more; raises OSError where something stays."""
-    for _, folders, names, fd in os.fwalk(path, topdown=False):
-        for name in names:
-            os.unlink(name, dir_fd=fd)
-        for name in folders:
-            try:
-                os.rmdir(name, dir_fd=fd)
-            except NotADirectoryError:  # a link to one
-                os.unlink(name, dir_fd=fd)
-    os.rmdir(path)
-
-
 def size_on_disk(path: Path) -> int:
     """Return the bytes that a file takes, holes not counted; 0 if there is none."""
     try:

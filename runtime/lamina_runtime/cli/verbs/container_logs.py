@@ -33,8 +33,9 @@ COMMAND = Command(
 def run(parsed: Parsed, engine: Engine) -> int:
     """Print what a container wrote, each stream to ours of its kind."""
     from lamina_runtime.container import logs
+    from lamina_runtime.engine import containers
 
-    container = engine.containers.find(parsed.arguments[0])
+    container = containers.containers(engine).find(parsed.arguments[0])
     window = logs.Window(_tail(parsed), _moment(parsed, "since"), _moment(parsed, "until"))
     stamps = parsed.switch("timestamps")
 

@@ -65,13 +65,13 @@ def run(parsed: Parsed, engine: Engine) -> int:
             output.line(one.container.id if full else one.container.id[:12])
         return 0
     sizes = parsed.switch("size") or ".Size" in form
-    rows = [_fields(one, full=full, sizes=sizes) for one in found]
+    rows = [_fields(engine, one, full=full, sizes=sizes) for one in found]
     plain = (*PLAIN, "Size") if parsed.switch("size") else PLAIN
     table.show(rows, table.Columns(HEADINGS, plain), form)
     return 0
 
 
-def _fields(one: container_listing.Listed, *, full: bool, sizes: bool) -> dict[str, object]:
+def _fields(engine: Engine, one: container_listing.Listed, *, full: bool, sizes: bool) -> dict[str, object]:
     record = one.container.record
     command = " ".join(record.command)
     mounts = [mount.source or mount.target for mount in record.wishes.mounts if mount.kind != "tmpfs"]
@@ -81,7 +81,7 @@ def _fields(one: container_listing.Listed, *, full: bool, sizes: bool) -> dict[s
         "Command": f'"{command if full else human.shortened(command, COMMAND_WIDTH)}"',
         "CreatedAt": human.local(one.created),
         "RunningFor": human.since(one.created),
-        "Ports": "",
+        "Ports": one.ports(engine),
         "State": one.state,
         "Status": words(one),
         "Size": human.size(one.size()) if sizes else "",

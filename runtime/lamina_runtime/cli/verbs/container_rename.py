@@ -16,7 +16,9 @@ COMMAND = Command(
 
 def run(parsed: Parsed, engine: Engine) -> int:
     """Give a container another name."""
-    known = engine.containers
+    from lamina_runtime.engine import containers
+
+    known = containers.containers(engine)
     old, new = parsed.arguments
     container = known.find(old)
     with container.turn():

@@ -15,18 +15,13 @@ Arguments.  The kernel's int parameters ignore the upper half of a register, so 
 Flatpak.  For the parameters listed in _NARROW only the lower half is compared.
 """
 
-from __future__ import annotations
-
 import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from lamina_runtime.container.seccomp.tables import BY_SPEC, Architecture, calls
 from lamina_runtime.errors import LaminaError
-from lamina_runtime.value import value
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
 
 LIMIT = 4096  # BPF_MAXINSNS
 # classic BPF, linux/bpf_common.h
@@ -63,7 +58,7 @@ class FilterError(LaminaError):
     exit_code = 125
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Condition:
     """One comparison of an argument."""
 
@@ -73,7 +68,7 @@ class Condition:
     mask: int = (1 << 64) - 1
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Rule:
     """What is returned where all conditions hold."""
 

@@ -4,19 +4,14 @@ Theory.  A file is read with bounds, each field is checked, and what is left aft
 and "excludes" were looked at is linux.seccomp as the bundle keeps it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from lamina_runtime.container.seccomp.assembler import FilterError, result
 from lamina_runtime.container.seccomp.tables import Architecture, go_name
 from lamina_runtime.oci import json
 from lamina_runtime.oci.errors import OciError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 LIMIT = 1 << 20
 _OPS = frozenset(f"SCMP_CMP_{op}" for op in ("EQ", "NE", "LT", "LE", "GT", "GE", "MASKED_EQ"))
