@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import accounts
+from tests.support import accounts, workspace
 
 SECONDS = 40
 IMAGE = "box"
@@ -109,7 +108,7 @@ def small_image(path: Path) -> None:
 
 def make_host(kind: str) -> Host:
     """Make a store for somebody, with the image in it."""
-    top = Path(tempfile.mkdtemp(prefix="lamina-test-"))
+    top = workspace.make()
     top.chmod(0o755)
     host = Host(top)
     (top / "run").mkdir(mode=0o700)

@@ -1,19 +1,58 @@
-"""The directory of a test session, and the check that nothing is left in it."""
+"""The directory of a test session, and the check that nothing is left in it.
+
+A directory's name says which process it belongs to, so that a later session clears up after one that
+was killed: what it had mounted holds memory for as long as the machine runs.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support import guard
+from tests.support import guard, mounts
 from tests.support.errors import SupportError
 
 SECONDS = 10
+
+
+_OURS = re.compile(r"lamina-test-(\d+)-(\d+)-")
+
+
+def _start_time(pid: int) -> int:
+    """Return when a process began, in ticks since boot; 0 if there is none."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def make(parent: Path | None = None) -> Path:
+    """Make a directory for as long as this process lives."""
+    own = os.getpid()
+    return Path(tempfile.mkdtemp(prefix=f"lamina-test-{own}-{_start_time(own)}-", dir=parent))
+
+
+def clear_stale(parent: Path | None = None) -> list[Path]:
+    """Remove what processes that were killed have left, and what is mounted there; return it."""
+    gone = []
+    for path in sorted((parent or Path(tempfile.gettempdir())).glob("lamina-test-*-*-*")):
+        name = _OURS.match(path.name)
+        if name is None or _start_time(int(name[1])) == int(name[2]):
+            continue
+        if path.lstat().st_uid != os.geteuid():
+            continue
+        for entry in reversed(mounts.below(path)):
+            mounts.detach(entry)
+        if not mounts.below(path):
+            shutil.rmtree(path, ignore_errors=True)
+            gone.append(path)
+    return gone
 
 
 def _mount_tmpfs(top: Path) -> bool:
@@ -37,7 +76,8 @@ def session_directory() -> Iterator[Path]:
     As root it is a tmpfs, if that keeps user.* xattrs here: tests that are about a certain
     file system mount one, the others need not wait for a disk.
     """
-    top = Path(tempfile.mkdtemp(prefix="lamina-test-"))
+    clear_stale()
+    top = make()
     memory = _mount_tmpfs(top)
     top.chmod(0o755)
     try:

@@ -30,7 +30,11 @@ def create(parsed: Parsed, engine: Engine) -> Container:
             f"container ID file found, make sure the other container isn't running or delete {cidfile}"
         )
     word = parsed.arguments[0]
-    if policy == "always" or (policy == "missing" and not _present(engine, word)):
+    platform = parsed.text("platform")
+    present = policy != "always" and _present(engine, word, platform)
+    if not present and policy == "never":
+        raise NotFoundError(f"no such image here: {word}{f' for {platform}' if platform else ''}")
+    if not present:
         _pull(parsed, engine, word)
     made = containers.create(engine, word, wished, name=parsed.text("name"))
     if cidfile:
@@ -39,12 +43,19 @@ def create(parsed: Parsed, engine: Engine) -> Container:
     return made
 
 
-def _present(engine: Engine, word: str) -> bool:
+def _present(engine: Engine, word: str, platform: str) -> bool:
+    """Say whether an image is here, and of the platform that is wanted."""
     try:
-        naming.resolve(engine.store, word)
+        found = naming.resolve(engine.store, word).image.config.platform
     except NotFoundError:
         return False
-    return True
+    if not platform:
+        return True
+    from lamina_runtime.oci.platform import Platform
+
+    wanted = Platform.parse(platform)
+    same = (found.os, found.architecture) == (wanted.os, wanted.architecture)
+    return same and (not wanted.variant or not found.variant or wanted.variant == found.variant)
 
 
 def _pull(parsed: Parsed, engine: Engine, word: str) -> None:

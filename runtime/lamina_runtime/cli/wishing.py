@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from lamina_runtime.cli import health_flags, limit_flags, network_flags
+from lamina_runtime.cli import health_flags, limit_flags, network_flags, security_flags
 from lamina_runtime.cli.mount_flags import mounts
 from lamina_runtime.container import capabilities, processes
 from lamina_runtime.container.wishes import Limit, Wishes
@@ -25,7 +25,7 @@ LONGEST_FILE = 1 << 20
 
 def wishes(parsed: Parsed) -> Wishes:
     """Return what the flags and arguments of `run IMAGE [COMMAND...]` ask for."""
-    security = _security(parsed.several("security_opt"))
+    security = security_flags.wished(parsed.several("security_opt"))
     return Wishes(
         command=tuple(parsed.arguments[1:]),
         entrypoint=_entrypoint(parsed),
@@ -41,8 +41,10 @@ def wishes(parsed: Parsed) -> Wishes:
         privileged=parsed.switch("privileged"),
         cap_add=tuple(capabilities.normal(name) for name in parsed.several("cap_add")),
         cap_drop=tuple(capabilities.normal(name) for name in parsed.several("cap_drop")),
-        no_new_privileges="no-new-privileges" in security,
-        seccomp=security.get("seccomp", ""),
+        no_new_privileges=security.no_new_privileges,
+        seccomp=security.seccomp,
+        mask=security.mask,
+        unmask=security.unmask,
         mounts=mounts(parsed),
         devices=tuple(_device(text) for text in parsed.several("device")),
         limits=tuple(_limit(text) for text in parsed.several("ulimit")),
@@ -100,22 +102,6 @@ def _absolute(path: str) -> str:
     if path and not path.startswith("/"):
         raise UsageError(f"the working directory '{path}' is invalid, it needs to be an absolute path")
     return path
-
-
-def _security(words: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for word in words:
-        name, _, value = word.replace(":", "=", 1).partition("=")
-        if name == "no-new-privileges":
-            if value not in ("", "true", "false"):
-                raise UsageError(f"invalid --security-opt: {word!r}")
-            if value != "false":
-                found[name] = "true"
-        elif name == "seccomp" and value:
-            found[name] = value if value in ("unconfined", "builtin") else os.path.abspath(value)
-        elif (name, value) not in (("apparmor", "unconfined"), ("label", "disable")):
-            raise UsageError(f"invalid --security-opt: {word!r}")
-    return found
 
 
 def _device(text: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ is seen; config.json, which wants numbers, has those that could be told before, 
 annotation.
 """
 
+import fnmatch
 import os
 import posixpath
 from collections.abc import Mapping, Sequence
@@ -84,8 +85,7 @@ def make(image: ContainerConfig, wishes: Wishes, place: Place) -> dict[str, Any]
         linux["resources"] = limits.resources(wishes.resources)
     if wishes.sysctls or place.parameters:
         linux["sysctl"] = {**place.parameters, **wishes.sysctls}
-    if not wishes.privileged:
-        linux |= {"maskedPaths": MASKED, "readonlyPaths": READONLY}
+    linux |= {name: paths for name, paths in hidden(wishes).items() if paths}
     seccomp = _filter(wishes, place)
     if seccomp:
         linux["seccomp"] = seccomp
@@ -109,6 +109,17 @@ def make(image: ContainerConfig, wishes: Wishes, place: Place) -> dict[str, Any]
 
 def _namespace(kind: str, place: Place) -> dict[str, str]:
     return {"type": kind, **({"path": place.joined[kind]} if kind in place.joined else {})}
+
+
+def hidden(wishes: Wishes) -> dict[str, list[str]]:
+    """Return what is masked and what is read-only of the system's paths."""
+
+    def left(paths: Sequence[str]) -> list[str]:
+        if wishes.privileged or "ALL" in wishes.unmask:
+            return []
+        return [path for path in paths if not any(fnmatch.fnmatchcase(path, one) for one in wishes.unmask)]
+
+    return {"maskedPaths": [*left(MASKED), *wishes.mask], "readonlyPaths": left(READONLY)}
 
 
 def process(image: ContainerConfig, wishes: Wishes) -> dict[str, Any]:

@@ -72,6 +72,8 @@ class Wishes:
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     no_new_privileges: bool = False
+    mask: tuple[str, ...] = ()  # paths to hide, besides the usual ones
+    unmask: tuple[str, ...] = ()  # paths, with wildcards, to leave as they are; "ALL"
     seccomp: str = ""  # "unconfined" or a profile's path
     mounts: tuple[Mount, ...] = ()
     devices: tuple[tuple[str, str], ...] = ()  # on the host, in the container

@@ -95,6 +95,8 @@ def _host(wishes: Wishes, network: str) -> dict[str, Any]:
     security = ["no-new-privileges"] if wishes.no_new_privileges else []
     if wishes.seccomp:
         security.append(f"seccomp={wishes.seccomp}")
+    for name, paths in (("mask", wishes.mask), ("unmask", wishes.unmask)):
+        security += [f"{name}={':'.join(paths)}"] if paths else []
     binds = [mount for mount in wishes.mounts if mount.kind != "tmpfs"]
     return {
         "Binds": [":".join(filter(None, (mount.source, mount.target, ",".join(mount.options))))
@@ -124,8 +126,8 @@ def _host(wishes: Wishes, network: str) -> dict[str, Any]:
         "Devices": [{"PathOnHost": host, "PathInContainer": inside, "CgroupPermissions": "rwm"}
                     for host, inside in wishes.devices],
         "Ulimits": [{"Name": one.name, "Soft": one.soft, "Hard": one.hard} for one in wishes.limits],
-        "MaskedPaths": None if wishes.privileged else list(bundle.MASKED),
-        "ReadonlyPaths": None if wishes.privileged else list(bundle.READONLY),
+        "MaskedPaths": bundle.hidden(wishes)["maskedPaths"] or None,
+        "ReadonlyPaths": bundle.hidden(wishes)["readonlyPaths"] or None,
     }  # fmt: skip
 
 
