@@ -37,7 +37,16 @@ def disturbed(placement: str) -> Iterator[None]:
             cpus = _cpus()
             for number in range(HOG_COUNT):
                 where = str(cpus[number % len(cpus)])
-                argv = ["taskset", "-c", where, "sh", "-c", "while :; do :; done"]
+                argv = [
+                    "setpriv",
+                    "--pdeathsig=KILL",
+                    "taskset",
+                    "-c",
+                    where,
+                    "sh",
+                    "-c",
+                    "while :; do :; done",
+                ]
                 hog = stack.enter_context(subprocess.Popen(argv, stdin=subprocess.DEVNULL))
                 stack.callback(hog.kill)
         yield

@@ -99,15 +99,19 @@ def _copy(client: socket.socket, wake: int, *, keys: bytes, stdin: bool) -> Ende
             reading = bool(data or held)
             outgoing = b"i" + data if data else b"" if reading else b"c"
         if writable:
-            with contextlib.suppress(BlockingIOError):
+            try:
                 client.send(outgoing, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
                 outgoing = b""
+            except BlockingIOError:
+                pass
+            except (BrokenPipeError, ConnectionResetError):  # it has ended; what it said is still to be read
+                outgoing, reading = b"", False
 
 
 def _show(client: socket.socket) -> Ended | None:
     try:
         packet = client.recv(PACKET, socket.MSG_DONTWAIT)
-    except BlockingIOError:
+    except (BlockingIOError, ConnectionResetError):  # "reset": it ended and did not read all; said once
         return None
     kind, data = packet[:1], packet[1:]
     if kind == b"x":

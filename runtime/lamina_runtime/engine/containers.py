@@ -60,7 +60,7 @@ def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Cont
         if wishes.resources:  # and what could not be held within its limits neither
             cgroups.remove(cgroups.make(f"try-{os.getpid()}", limits.resources(wishes.resources),
                                         lenient=not wishes.resources.memory_swap))  # fmt: skip
-        shown = reference.familiar if reference else image.id.short
+        shown = word if reference else image.id.short  # as it was asked for, as docker shows it
         now = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
         clear_debris(engine)
 

@@ -23,18 +23,26 @@ COMMAND = Command(
 
 
 def run(parsed: Parsed, engine: Engine) -> int:
-    """Remove unused images, and everything else in the store that serves nobody."""
-    from lamina_runtime.engine import mounting, mounts, removal
+    """Remove stopped containers, unused images, and everything else in the store that serves nobody."""
+    from lamina_runtime.engine import container_filters, container_listing, mounting, mounts, removal
 
-    everything = parsed.switch("all")
-    which = "all images without at least one mount" if everything else "all dangling images"
-    question = f"WARNING! This will remove:\n  - {which}\n  - all layers and blobs that no image needs\n"
+    everything, words = parsed.switch("all"), parsed.several("filter")
+    container_filters.for_pruning(words)
+    which = "all images without at least one container or mount" if everything else "all dangling images"
+    lines = ("all stopped containers", which, "all layers and blobs that no image needs")
+    question = "".join(["WARNING! This will remove:\n", *(f"  - {line}\n" for line in lines)])
     if not common.confirmed(question, force=parsed.switch("force")):
         output.line("Total reclaimed space: 0B")
         return 0
+    stopped, freed = container_listing.prune(engine, words)
+    if stopped:
+        output.line("Deleted Containers:")
+        for name in stopped:
+            output.line(name)
+        output.line()
     with mounts.locked(engine) as top:
         mounting.tidy(engine, top)
-    removed = removal.prune(engine, everything=everything, words=parsed.several("filter"))
+    removed = removal.prune(engine, everything=everything, words=words)
     swept = removal.sweep(engine)
     if removed.untagged or removed.deleted or swept.layers:
         output.line("Deleted Images:")
@@ -43,5 +51,5 @@ def run(parsed: Parsed, engine: Engine) -> int:
         for name in (*removed.deleted, *swept.layers):
             output.line(f"deleted: {name}")
         output.line()
-    output.line(f"Total reclaimed space: {human.size(swept.bytes, digits=4)}")
+    output.line(f"Total reclaimed space: {human.size(freed + swept.bytes, digits=4)}")
     return 0

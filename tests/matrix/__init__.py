@@ -1,0 +1,1 @@
+"""Every command on every kind of host."""
