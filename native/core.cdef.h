@@ -5,7 +5,7 @@
  * The headers are the truth; this repeats their declarations word for word, without what
  * cffi cannot parse.  tests/architecture/test_cdef.py compares the two.  Not here:
  * lam_readdir() (nothing calls back into Python; lam_readdir_pack() is its twin), and
- * lam_data_get(), lam_data_read() and lam_data_put() (Python moves no data by descriptor).
+ * lam_data_get(), lam_data_read(), lam_data_piece() and lam_data_put() (Python moves no data by descriptor).
  */
 
 /* ---- error.h ---- */

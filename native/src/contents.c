@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -91,6 +92,28 @@ ssize_t lam_contents_read(const struct lam_contents *from, void *buf, size_t siz
 		got += piece.length;
 	}
 	return (ssize_t)got;
+}
+
+bool lam_contents_piece(const struct lam_contents *from, uint64_t offset, uint64_t size,
+			struct lam_extent *piece)
+{
+	struct lam_extent next;
+	struct stat st;
+
+	if (from->fd < 0) {
+		if (extent(from, offset, size, piece) < 0 || piece->fd < 0 || piece->length == 0)
+			return false;
+		return piece->length == size ||
+		       (extent(from, offset + piece->length, size, &next) == 0 && next.length == 0);
+	}
+	if (fstat(from->fd, &st) < 0 || offset >= (uint64_t)st.st_size)
+		return false;
+	*piece = (struct lam_extent){ .fd = from->fd,
+				      .offset = offset,
+				      .length = (uint64_t)st.st_size - offset };
+	if (piece->length > size)
+		piece->length = size;
+	return true;
 }
 
 int64_t lam_contents_seek(const struct lam_contents *from, int64_t offset, int whence)

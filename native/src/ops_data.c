@@ -9,11 +9,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <lamina/contents.h>
+
 #include "backing.h"
 #include "ops.h"
 
 #define COPY_SMALL (64 << 10)	   /* bytes that are copied sooner than a thread is woken */
 #define COPY_REPLY_MAX 0x7ffff000u /* what fits a struct fuse_write_out, a page's multiple */
+
+/* By reference, if there is much of it. */
+static bool is_lent(struct lam_req *req, const struct lam_data *data, size_t size, uint64_t offset)
+{
+	struct lam_worker *worker = req->worker;
+	struct lam_extent piece;
+
+	if (size < LAM_PIPE_LEAST || !req->srv->splices || !lam_data_piece(data, size, offset, &piece) ||
+	    piece.length < LAM_PIPE_LEAST)
+		return false;
+	return lam_pipe_reply(&worker->pipe, req->srv->fd, req->head->unique, piece.fd, piece.offset,
+			      piece.length, worker->may_block) == 0;
+}
 
 int lam_op_read(struct lam_req *req)
 {
@@ -21,7 +36,8 @@ int lam_op_read(struct lam_req *req)
 	struct lam_worker *worker = req->worker;
 	size_t size = in->size < worker->out_size ? in->size : worker->out_size;
 	struct lam_data data;
-	ssize_t n;
+	ssize_t n = 0;
+	bool lent;
 	int err;
 
 	if (in->offset > INT64_MAX - size)
@@ -29,12 +45,13 @@ int lam_op_read(struct lam_req *req)
 	err = lam_data_get(req->core, &req->caller, req->nodeid, in->fh, LAM_FOR_READ, &data);
 	if (err)
 		return err;
-	n = lam_data_read(&data, worker->out, size, in->offset, worker->may_block);
+	lent = is_lent(req, &data, size, in->offset);
+	if (!lent)
+		n = lam_data_read(&data, worker->out, size, in->offset, worker->may_block);
 	lam_data_put(req->core, &data);
-	if (n < 0)
-		return (int)n;
-	lam_reply(req, worker->out, (size_t)n);
-	return 0;
+	if (!lent && n >= 0)
+		lam_reply(req, worker->out, (size_t)n);
+	return n < 0 ? (int)n : 0;
 }
 
 int lam_op_write(struct lam_req *req)

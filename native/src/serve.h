@@ -25,6 +25,7 @@
 #include <lamina/fuse_abi.h>
 #include <lamina/server.h>
 
+#include "pipe.h"
 #include "watch.h"
 
 #define LAM_MAX_WRITE_DEFAULT (1u << 20) /* the most that the kernel's max_pages_limit gives */
@@ -66,6 +67,7 @@ struct lam_server {
 	uint64_t forward; /* a bit an opcode: forwarded whatever it asks */
 
 	struct lam_session session;
+	bool splices;		 /* 'fd' is the device itself, and replies do not go over io_uring */
 	bool passthrough_lower;	 /* lower files too: asked for, or nothing can be copied up */
 	atomic_bool passthrough; /* negotiated, and the kernel has not refused yet */
 	atomic_bool priming;	 /* prime.h: 'prime_name' is being opened */
@@ -97,6 +99,7 @@ struct lam_worker {
 	struct lam_buf *in; /* the request in hand */
 	unsigned char *out; /* room for a reply's data */
 	size_t out_size;
+	struct lam_pipe pipe;
 	bool may_block; /* of the pool */
 };
 

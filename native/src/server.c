@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backing.h"
@@ -49,7 +50,10 @@ static struct lam_timeout timeout_of(double seconds)
 
 static int configure(struct lam_server *srv, const struct lam_server_config *config)
 {
+	struct stat st;
+
 	srv->fd = config->fuse_fd;
+	srv->splices = fstat(srv->fd, &st) == 0 && S_ISCHR(st.st_mode) && config->io_uring != LAM_ON;
 	srv->config = *config;
 	srv->config.forward = NULL;
 	if (srv->config.max_write == 0 || srv->config.max_write > LAM_MAX_WRITE_DEFAULT)

@@ -143,6 +143,13 @@ ssize_t lam_data_read(const struct lam_data *data, void *buf, size_t size, uint6
 	return lam_contents_read(&from, buf, size, offset, wait);
 }
 
+bool lam_data_piece(const struct lam_data *data, size_t size, uint64_t offset, struct lam_extent *piece)
+{
+	struct lam_contents from = lam_file_contents(data->pin);
+
+	return lam_contents_piece(&from, offset, size, piece);
+}
+
 ssize_t lam_read(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,
 		 void *buf, size_t size, uint64_t offset)
 {

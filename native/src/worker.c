@@ -30,6 +30,7 @@ void lam_worker_open(struct lam_worker *worker, struct lam_server *srv, bool may
 
 void lam_worker_close(struct lam_worker *worker)
 {
+	lam_pipe_close(&worker->pipe);
 	if (worker->out)
 		lam_buf_free((struct lam_buf *)(worker->out - offsetof(struct lam_buf, data)));
 }

@@ -35,7 +35,7 @@ class Module:
 CORE = Module(
     "core",
     tuple(INCLUDE / f"{name}.h" for name in ("types", "error", "core", "server", "mount")),
-    frozenset({"lam_readdir", "lam_data_get", "lam_data_put", "lam_data_read"}),
+    frozenset({"lam_readdir", "lam_data_get", "lam_data_put", "lam_data_read", "lam_data_piece"}),
     ("lam_core", "lam_server", "statvfs"),
 )
 IMAGE = Module(

@@ -8,6 +8,7 @@ Calls that are newer than strace have numbers for names.
 import collections
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tests.support import mounts
 
 FILES = 200
 SIZE = 4096
+LARGE = (128 << 10) + 1005  # one request of the readahead's size, and one of a part of a page
 RARE = FILES // 20  # what comes with fewer operations is not theirs
 TRANSPORT = {"read", "writev", "futex", "restart_syscall", "mprotect", "poll", "ppoll"}
 _CALL = re.compile(r"^\d+\s+(\w+)\(")
@@ -79,9 +81,21 @@ def miss(top: Path) -> None:
         assert not (top / "lookup" / f"none{number}").exists()
 
 
+def read(top: Path) -> None:
+    """Read large lower files whole; the last piece of each is small and ends within a page."""
+    for number in range(FILES):
+        assert (top / "read" / f"f{number}").read_bytes() == _large(number)
+
+
 WORK: dict[str, Work] = {
-    work.__name__: work for work in (create, unlink, change, chmod, chown, lookup, walk, miss)
+    work.__name__: work for work in (create, unlink, change, chmod, chown, lookup, walk, miss, read)
 }
+
+
+def _large(number: int) -> bytes:
+    """Return the contents of a large file: no two pages of any two are alike."""
+    block = random.Random(number).randbytes(997)
+    return (block * (LARGE // len(block) + 1))[:LARGE]
 
 
 def make_lower(top: Path) -> None:
@@ -90,6 +104,9 @@ def make_lower(top: Path) -> None:
         (top / name).mkdir(parents=True)
         for number in range(FILES):
             (top / name / f"f{number}").write_bytes(b"x" * SIZE)
+    (top / "read").mkdir()
+    for number in range(FILES):
+        (top / "read" / f"f{number}").write_bytes(_large(number))
     for number in range(FILES):
         directory = top / "walk" / f"d{number}"
         directory.mkdir(parents=True)

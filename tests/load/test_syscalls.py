@@ -17,6 +17,7 @@ BOUNDS = {
     "lookup": 1,
     "walk": 6,  # of a directory with two files: open, two times the entries, three attributes
     "miss": 0,
+    "read": 11,  # of 129 KiB in two requests; tmpfs knows no RWF_NOWAIT, and each try costs a call
 }
 
 
@@ -48,3 +49,14 @@ def test_copies_in_memory_wait_for_no_disk() -> None:
     change = _measured()["change"]
     assert not {"fsync", "fdatasync", "syncfs"} & change.keys(), change
     assert change["pwrite64"] <= 2 + SLACK, "the copy and the write, by one descriptor"
+
+
+@pytest.mark.root
+@pytest.mark.fuse
+@pytest.mark.slow
+@pytest.mark.requires("driver")
+@pytest.mark.timeout(120)
+def test_large_reads_are_answered_by_reference() -> None:
+    read = _measured()["read"]
+    assert read["splice"] >= 2, read
+    assert read["pread64"] <= 2 + SLACK, "the small rest of each file alone"

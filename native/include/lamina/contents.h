@@ -34,6 +34,9 @@ struct lam_extent {
 /* Read until 'size' bytes or the end.  Without 'wait': -LAM_EAGAIN if a byte is not in memory. */
 ssize_t lam_contents_read(const struct lam_contents *from, void *buf, size_t size, uint64_t offset,
 			  bool wait);
+/* The bytes that a read of 'size' gives, if they are one piece of one file; else false. */
+bool lam_contents_piece(const struct lam_contents *from, uint64_t offset, uint64_t size,
+			struct lam_extent *piece);
 /* SEEK_DATA and SEEK_HOLE as lseek(2). */
 int64_t lam_contents_seek(const struct lam_contents *from, int64_t offset, int whence);
 /* One copy_file_range(2): it may copy less. */

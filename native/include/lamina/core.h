@@ -174,6 +174,9 @@ int lam_data_get(struct lam_core *core, const struct lam_caller *caller, uint64_
 void lam_data_put(struct lam_core *core, struct lam_data *data);
 /* Read until 'size' bytes or the end of the file.  Without 'wait': -LAM_EAGAIN if a byte is not in memory. */
 ssize_t lam_data_read(const struct lam_data *data, void *buf, size_t size, uint64_t offset, bool wait);
+/* Where in which file the bytes of such a read are, if they are one piece (contents.h); else false. */
+struct lam_extent;
+bool lam_data_piece(const struct lam_data *data, size_t size, uint64_t offset, struct lam_extent *piece);
 
 /* Whole-file helpers; the bytes between lam_data_get() and lam_data_put() are the front end's or these. */
 ssize_t lam_read(struct lam_core *core, const struct lam_caller *caller, uint64_t nodeid, uint64_t fh,
