@@ -6,7 +6,7 @@
  * what, then data:
  *
  *   to the container    'i' standard input; 'c' its end; 'w' window size: rows, columns as
- *                       decimal text with a space between
+ *                       decimal text with a space between; 'k' the end is known
  *   from the container  'o' standard output, 'e' standard error; 'x' it ended: status in decimal
  *
  * Somebody who does not read holds the container's output up, as with a pipe: one packet is on

@@ -19,6 +19,7 @@ enum lam_word {
 	LAM_WORD_GO = 'g',	 /* monitor: go on */
 	LAM_WORD_TERMINAL = 't', /* init: here is the terminal's other end */
 	LAM_WORD_EXEC = 'x',	 /* init: about to execute */
+	LAM_WORD_FAILED = 'f',	 /* init: that did not work */
 };
 
 struct lam_message {

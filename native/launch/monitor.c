@@ -79,6 +79,9 @@ static void converse(struct monitor *monitor)
 	case LAM_WORD_EXEC:
 		monitor->started = true;
 		break;
+	case LAM_WORD_FAILED:
+		monitor->started = false;
+		break;
 	default:
 		/* closed: the program runs, or its process has reported why not */
 		close(monitor->channel);
@@ -219,10 +222,10 @@ static void finish(struct monitor *monitor)
 {
 	const struct lam_record *client = lam_plan_first(monitor->plan, LAM_OP_CLIENT);
 	char **after = lam_plan_vector(monitor->plan, LAM_OP_AFTER);
-	bool watched = lam_streams_tell(&monitor->streams, monitor->status) && client;
 	sigset_t none;
 
-	if (monitor->started && after && after[0] && !watched) {
+	lam_streams_tell(&monitor->streams, monitor->status);
+	if (monitor->started && after && after[0] && !(client && lam_streams_known(&monitor->streams))) {
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		execv(after[0], after); /* the lock and the sockets close with it */

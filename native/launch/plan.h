@@ -44,7 +44,7 @@ enum lam_op {
 		10, /* path of a cgroup.procs to be written to; with DIRECTORY its group is removed at the end */
 	LAM_OP_CLIENT = 11,   /* descriptor of a connection that is attached from the start (attach.h) */
 	LAM_OP_AFTER = 12,    /* one argument of the command that the monitor becomes at the end, unless
-			       * who gave CLIENT is still there */
+			       * who gave CLIENT says that it knows of the end */
 	LAM_OP_HEALTH = 13,   /* interval, timeout, start period, start interval (milliseconds), retries */
 	LAM_OP_PROBE = 14,    /* one argument of the command that says whether the container is well */
 	LAM_OP_KEEPER = 15,   /* instead of NETWORK: path of the socket of the networks' keeper, and what

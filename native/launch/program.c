@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "program.h"
 
+#include "channel.h"
 #include "place.h"
 #include "reap.h"
 #include "report.h"
@@ -180,7 +181,7 @@ void lam_program_confine(const struct lam_plan *plan, const struct lam_user *use
 }
 
 /* execvp(3) with the container's PATH, telling 126 from 127 as a shell does. */
-static _Noreturn void execute(char **args, char **environment)
+static _Noreturn void execute(char **args, char **environment, int channel)
 {
 	const char *path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *end;
 	char file[PATH_MAX];
@@ -204,6 +205,7 @@ static _Noreturn void execute(char **args, char **environment)
 		if (errno != ENOENT && errno != ENOTDIR && (err == ENOENT || errno != EACCES))
 			err = errno;
 	}
+	lam_send(channel, LAM_WORD_FAILED, 0, -1);
 	lam_fail(err == ENOENT || err == ENOTDIR ? LAM_NOT_FOUND : LAM_NOT_RUN, err, "exec %s", args[0]);
 }
 
@@ -237,5 +239,5 @@ void lam_program_execute(const struct lam_plan *plan, const struct lam_user *use
 		lam_fail(LAM_FAILED, 0, "no program to run");
 	if (lam_plan_first(plan, LAM_OP_REAP))
 		lam_reap(channel); /* returns in the child */
-	execute(args, environment);
+	execute(args, environment, channel);
 }

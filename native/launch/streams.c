@@ -204,7 +204,7 @@ void lam_streams_drain(struct lam_streams *streams)
 	lam_log_close(&streams->log);
 }
 
-bool lam_streams_tell(struct lam_streams *streams, int status)
+void lam_streams_tell(struct lam_streams *streams, int status)
 {
 	char text[16];
 
@@ -212,7 +212,19 @@ bool lam_streams_tell(struct lam_streams *streams, int status)
 	flush(&streams->attach);
 	lam_attach_send(&streams->attach, 'x', text, strlen(text));
 	flush(&streams->attach);
-	return streams->attach.clients[0] >= 0;
+}
+
+bool lam_streams_known(struct lam_streams *streams)
+{
+	struct pollfd client = { streams->attach.clients[0], POLLIN, 0 };
+	char packet[LAM_PACKET];
+
+	/* what it typed before it knew may still lie there */
+	while (streams->attach.clients[0] >= 0 && poll(&client, 1, END_WAIT_MS) > 0) {
+		if (lam_attach_receive(&streams->attach, 0, packet) > 0 && packet[0] == 'k')
+			return true;
+	}
+	return false;
 }
 
 void lam_streams_close(struct lam_streams *streams)

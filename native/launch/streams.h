@@ -42,8 +42,10 @@ void lam_streams_serve(struct lam_streams *streams, const struct pollfd fds[LAM_
 
 /* The program has ended: copy what it wrote and nobody took yet, close its side and the log. */
 void lam_streams_drain(struct lam_streams *streams);
-/* Tell those attached the status; true if who was given with the plan is still there. */
-bool lam_streams_tell(struct lam_streams *streams, int status);
+/* Tell those attached the status. */
+void lam_streams_tell(struct lam_streams *streams, int status);
+/* Wait, but not for ever, until who was given with the plan says that it knows; false if it is gone. */
+bool lam_streams_known(struct lam_streams *streams);
 void lam_streams_close(struct lam_streams *streams);
 
 #endif

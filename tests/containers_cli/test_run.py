@@ -42,6 +42,14 @@ def test_statuses(host: Host, words: tuple[str, ...], status: int) -> None:
     assert ended.stderr or status == 137  # a shell may say that its child was killed
 
 
+def test_what_cannot_begin_says_why_and_is_not_tried_again(host: Host) -> None:
+    ended = host.run("run", "-d", "--name", "never", "--restart", "always", IMAGE, "nosuch")
+    assert (ended.returncode, ended.stdout) == (127, "")
+    assert host.state("never") == "created 127"
+    assert "exec nosuch" in host("inspect", "-f", "{{.State.Error}}", "never")
+    assert not host.processes()
+
+
 def test_much_goes_in_and_comes_out(host: Host) -> None:
     text = "0123456789abcde\n" * 100_000
     ended = host.run("run", "-i", "--rm", IMAGE, "cat", stdin=text)

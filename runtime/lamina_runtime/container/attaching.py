@@ -115,6 +115,8 @@ def _show(client: socket.socket) -> Ended | None:
         return None
     kind, data = packet[:1], packet[1:]
     if kind == b"x":
+        with contextlib.suppress(OSError):
+            client.send(b"k", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         return Ended(int(data))
     if not kind:
         raise AttachError("the container's monitor is gone")

@@ -134,7 +134,7 @@ class Container:
 
     def forget_run(self, *, again: bool = False) -> None:
         """Before it is started again: what the last run left; all of it, unless a policy wants it."""
-        for name in ("pid", "exit", "health", "oom", *(() if again else ("stopped", "restarts"))):
+        for name in ("pid", "exit", "health", "oom", "failure", *(() if again else ("stopped", "restarts"))):
             files.remove(self.data / name)
 
     def note_stop(self) -> None:
@@ -148,6 +148,25 @@ class Container:
     def was_short_of_memory(self) -> bool:
         """Say whether the kernel killed a process of its last run for its limit of memory."""
         return (self.data / "oom").exists()
+
+    @contextlib.contextmanager
+    def failures_noted(self) -> Iterator[None]:
+        """Keep why a start failed."""
+        try:
+            yield
+        except LaminaError as failure:
+            text = f"{failure.exit_code} {failure}"
+            (self.data / "failure").write_text(text, encoding="utf-8", errors="replace")
+            raise
+
+    def failure(self) -> tuple[int, str]:
+        """Return the status and the reason of the last start, if it failed; else 0 and nothing."""
+        try:
+            text = (self.data / "failure").read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return 0, ""
+        status, _, reason = text.partition(" ")
+        return (int(status) if status.isdecimal() else LOST), reason
 
     def restarts(self) -> int:
         """Return how often a restart policy has started it."""

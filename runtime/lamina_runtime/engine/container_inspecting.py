@@ -68,6 +68,7 @@ def _image_config(engine: Engine, container: Container) -> ContainerConfig:
 def _state(one: container_listing.Listed) -> dict[str, Any]:
     status = one.status
     found = health.state(one.container)
+    failed, reason = one.container.failure() if one.state == "created" else (0, "")
     return {
         "Status": one.state,
         "Running": one.state in ("running", "paused", "restarting"),
@@ -76,8 +77,8 @@ def _state(one: container_listing.Listed) -> dict[str, Any]:
         "OOMKilled": one.container.was_short_of_memory(),
         "Dead": False,
         "Pid": status.pid,
-        "ExitCode": status.code,
-        "Error": "",
+        "ExitCode": failed or status.code,
+        "Error": reason,
         "StartedAt": _moment(status.started),
         "FinishedAt": _moment(status.finished),
         **({"Health": found} if found else {}),

@@ -107,7 +107,7 @@ def start(
 
     `client` is attached from its first byte on.  `again` says that a restart policy wants it.
     """
-    with container.turn(), container.claimed("starter"):
+    with container.turn(), container.claimed("starter"), container.failures_noted():
         if container.status().kind == "running":
             raise ConflictError(f"container {container.record.name} is running")
         if again and container.was_stopped():

@@ -29,6 +29,7 @@ def run(parsed: Parsed, engine: Engine) -> int:
     from lamina_runtime.container import attaching, processes
     from lamina_runtime.engine import containers
 
+    keys = attaching.detach_keys(parsed.text("detach_keys"))
     container = containers.containers(engine).find(parsed.arguments[0])
     status = container.status()
     if not status.pid:
@@ -36,7 +37,6 @@ def run(parsed: Parsed, engine: Engine) -> int:
     wishes = container.record.wishes
     stdin = wishes.interactive and not parsed.switch("no_stdin")
     watching.check_terminal(stdin=stdin, terminal=wishes.terminal)
-    keys = attaching.detach_keys(parsed.text("detach_keys"))
     watch = watching.Watch(stdin, wishes.terminal, keys, parsed.switch("sig_proxy"))
     with attaching.connect(container.run) as client:
         ended = watching.watch(client, watch, watching.killer(container))

@@ -26,6 +26,7 @@ COMMAND = Command(
 def run(parsed: Parsed, engine: Engine) -> int:
     """Make a container and start it; watch it unless it is to run in the background."""
     from lamina_runtime.cli import creating
+    from lamina_runtime.container import attaching
     from lamina_runtime.engine import containers
 
     detached = parsed.switch("detach")
@@ -37,9 +38,10 @@ def run(parsed: Parsed, engine: Engine) -> int:
         from lamina_runtime.cli import watching
 
         watching.check_terminal(stdin=parsed.switch("interactive"), terminal=parsed.switch("tty"))
+    keys = attaching.detach_keys(parsed.text("detach_keys"))
     container = creating.create(parsed, engine)
     if not detached:
-        return _watched(parsed, engine, container)
+        return _watched(parsed, engine, container, keys)
     try:
         containers.start(engine, container)
     except BaseException:
@@ -49,7 +51,7 @@ def run(parsed: Parsed, engine: Engine) -> int:
     return 0
 
 
-def _watched(parsed: Parsed, engine: Engine, container: Container) -> int:
+def _watched(parsed: Parsed, engine: Engine, container: Container, keys: bytes) -> int:
     from lamina_runtime.cli import watching
     from lamina_runtime.container import attaching
     from lamina_runtime.engine import containers, stopping
@@ -57,7 +59,7 @@ def _watched(parsed: Parsed, engine: Engine, container: Container) -> int:
     wished = watching.Watch(
         stdin=parsed.switch("interactive"),
         terminal=parsed.switch("tty"),
-        keys=attaching.detach_keys(parsed.text("detach_keys")),
+        keys=keys,
         proxy=parsed.switch("sig_proxy"),
     )
     rows, columns = attaching.window() if wished.terminal else (0, 0)
