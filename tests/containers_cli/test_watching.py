@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import signal
-import time
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +15,7 @@ from tests.containers_cli.conftest import IMAGE, Host, make_host, wait_for
 from tests.containers_cli.terminal import Terminal
 
 pytestmark = [pytest.mark.fuse, pytest.mark.userns, pytest.mark.root, pytest.mark.timeout(120)]
+TICKS = "(while :; do echo tick; sleep 0.05; done) &"
 LOOP = "while read line; do echo got $line; done; echo end"
 
 
@@ -53,25 +54,37 @@ def test_a_terminal_is_detached_from_attached_to_and_resized(host: Host) -> None
     assert (without.returncode, "not a TTY" in without.stderr) == (2, True)
 
 
+def _attached(host: Host, *words: str) -> subprocess.Popen[str]:
+    """Return a command that has shown what the container writes, so that it is attached."""
+    process = host.start(*words)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "tick\n"
+    return process
+
+
+def _said(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line != "tick"]
+
+
 def test_attach_passes_input_signals_and_the_status_on(host: Host) -> None:
-    host("run", "-d", "-i", "--name", "reads", IMAGE, "sh", "-c", LOOP + "; exit 6")
-    watcher = host.start("attach", "--no-stdin", "reads")
+    host("run", "-d", "-i", "--name", "reads", IMAGE, "sh", "-c", f"{TICKS} {LOOP}; exit 6")
+    watcher = _attached(host, "attach", "--no-stdin", "reads")
     ended = host.run("attach", "reads", stdin="one\ntwo\n")
-    assert (ended.stdout, ended.returncode) == ("got one\ngot two\nend\n", 6)
+    assert (_said(ended.stdout), ended.returncode) == (["got one", "got two", "end"], 6)
     out, _ = watcher.communicate(timeout=40)
-    assert ("end\n" in out, watcher.returncode) == (True, 6)
-    host("run", "-d", "--name", "traps", IMAGE, "sh", "-c",
-         "trap 'exit 4' USR1; echo up; while :; do sleep 0.05; done")  # fmt: skip
-    wait_for(lambda: host("logs", "traps") == "up\n", 30)
-    kept = host.start("attach", "--sig-proxy=false", "traps")
-    passing = host.start("attach", "traps")
-    wait_for(lambda: len(host("top", "traps").splitlines()) > 1)
-    time.sleep(0.5)  # until both have their handlers; earlier they would just end
+    assert (_said(out), watcher.returncode) == (["got one", "got two", "end"], 6)
+
+
+def test_signals_are_passed_on_unless_that_is_not_wished(host: Host) -> None:
+    host("run", "-d", "--name", "traps", IMAGE, "sh", "-c", f"trap 'exit 4' USR1; {TICKS} wait; exit 5")
+    kept = _attached(host, "attach", "--sig-proxy=false", "traps")
+    passing = _attached(host, "attach", "traps")
+    kept.send_signal(signal.SIGUSR1)
+    kept.communicate(timeout=40)
+    assert kept.returncode == -signal.SIGUSR1
     passing.send_signal(signal.SIGUSR1)
-    assert passing.wait(40) == 4
-    assert kept.wait(40) == 4
-    for one in (kept, passing):
-        one.communicate()
+    passing.communicate(timeout=40)
+    assert passing.returncode == 4
     refused = host.run("attach", "traps")
     assert (refused.returncode, "is not running" in refused.stderr) == (1, True)
 
