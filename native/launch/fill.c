@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -212,6 +213,33 @@ static void set_parameter(const struct lam_record *record, int root)
 	close(fd);
 }
 
+/* A link at the target is replaced, never written through: it may be the image's way to lead astray. */
+static void copy_file(const struct lam_record *record, int root)
+{
+	int source = open(record->arg[0], O_RDONLY | O_CLOEXEC), parent, target = -1;
+	const char *name;
+	struct stat st;
+	ssize_t n = 0;
+
+	if (source < 0 || fstat(source, &st) < 0)
+		lam_fail(LAM_FAILED, errno, "copy %s", record->arg[0]);
+	parent = lam_place_parent(root, record->arg[1], &name);
+	if (parent < 0)
+		lam_fail(LAM_FAILED, -parent, "copy to %s", record->arg[1]);
+	if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+		target = openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (target < 0)
+		lam_fail(LAM_FAILED, errno, "copy to %s", record->arg[1]);
+	for (off_t at = 0; at < st.st_size; at += n) {
+		n = sendfile(target, source, NULL, (size_t)(st.st_size - at));
+		if (n <= 0)
+			lam_fail(LAM_FAILED, n < 0 ? errno : EIO, "copy to %s", record->arg[1]);
+	}
+	close(target);
+	close(parent);
+	close(source);
+}
+
 void lam_fill(const struct lam_plan *plan, int root)
 {
 	for (size_t i = 0; i < plan->count; i++) {
@@ -238,6 +266,9 @@ void lam_fill(const struct lam_plan *plan, int root)
 			break;
 		case LAM_OP_READONLY:
 			make_readonly(record, root);
+			break;
+		case LAM_OP_COPY:
+			copy_file(record, root);
 			break;
 		default:
 			break;

@@ -74,7 +74,7 @@ void lam_idmap_write(const struct lam_plan *plan, pid_t pid)
 		if (err == 0)
 			err = by_mapper(plan, LAM_OP_GIDMAP, mapper->arg[1], pid);
 		if (err < 0)
-			lam_fail(LAM_FAILED, err == -ECHILD ? 0 : -err, "%s refused the ids", mapper->arg[0]);
+			lam_lack("ids", err == -ECHILD ? 0 : -err, "%s refused the ids", mapper->arg[0]);
 		return;
 	}
 	err = by_hand(plan, LAM_OP_UIDMAP, "uid_map", pid);
@@ -83,5 +83,5 @@ void lam_idmap_write(const struct lam_plan *plan, pid_t pid)
 	if (err == 0)
 		err = by_hand(plan, LAM_OP_GIDMAP, "gid_map", pid);
 	if (err < 0)
-		lam_fail(LAM_FAILED, -err, "map the user namespace");
+		lam_lack("user", -err, "map the user namespace");
 }

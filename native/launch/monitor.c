@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define END_WAIT_MS 2000 /* for the driver and the network, before SIGKILL */
+#define END_WAIT_MS 2000    /* for the driver and the network, before SIGKILL */
+#define MEMBER_ROUNDS 10000 /* of a millisecond, at generations that are being killed */
 
 struct monitor {
 	const struct lam_plan *plan;
@@ -156,10 +158,11 @@ static void turn(struct monitor *monitor)
 		become_probe(monitor);
 }
 
-/* Every child we still have gets the signal; false when there is none. */
-static bool signal_children(int sig)
+/* Every child we still have, but for these two, gets the signal; false when there is none. */
+static bool signal_others(int sig, pid_t spared, pid_t spared_too)
 {
 	char path[64], text[4096], *at = text;
+	bool any = false;
 	ssize_t n;
 	int fd;
 
@@ -169,9 +172,38 @@ static bool signal_children(int sig)
 	if (fd >= 0)
 		close(fd);
 	text[n > 0 ? n : 0] = '\0';
-	for (long pid; (pid = strtol(at, &at, 10)) > 0;)
+	for (long pid; (pid = strtol(at, &at, 10)) > 0;) {
+		if (pid == spared || pid == spared_too)
+			continue;
 		kill((pid_t)pid, sig);
-	return n > 0;
+		any = true;
+	}
+	return any;
+}
+
+static bool signal_children(int sig)
+{
+	return signal_others(sig, 0, 0);
+}
+
+/*
+ * Without a pid namespace nothing ends what the first process leaves behind.  As a subreaper we get
+ * it as our children, one generation after the other.
+ */
+static void end_members(const struct monitor *monitor)
+{
+	const struct timespec step = { .tv_nsec = 1000000 };
+	uint64_t flags = lam_record_number(lam_plan_first(monitor->plan, LAM_OP_NAMESPACES), 0, 0);
+
+	if (flags & CLONE_NEWPID || lam_plan_first(monitor->plan, LAM_OP_JOIN))
+		return;
+	for (int round = 0; round < MEMBER_ROUNDS; round++) {
+		if (!signal_others(SIGKILL, monitor->driver, monitor->network.helper))
+			return;
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		nanosleep(&step, NULL);
+	}
 }
 
 static void end_children(void)
@@ -224,7 +256,8 @@ static void finish(struct monitor *monitor)
 	char **after = lam_plan_vector(monitor->plan, LAM_OP_AFTER);
 	sigset_t none;
 
-	lam_streams_tell(&monitor->streams, monitor->status);
+	if (monitor->started) /* else only the report speaks: who asked may try again with his connection */
+		lam_streams_tell(&monitor->streams, monitor->status);
 	if (monitor->started && after && after[0] && !(client && lam_streams_known(&monitor->streams))) {
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
@@ -272,6 +305,7 @@ int lam_monitor_run(const struct lam_plan *plan)
 	start(&monitor);
 	while (monitor.status < 0 || monitor.channel >= 0)
 		turn(&monitor);
+	end_members(&monitor);
 	lam_streams_drain(&monitor.streams);
 	end_children();
 	if (monitor.directory >= 0 && lam_cgroup_leave(plan))

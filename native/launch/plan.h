@@ -11,7 +11,7 @@
  *
  * in the byte order of the machine (both ends run on it).  Numbers are decimal text.  Records of
  * one op keep their order; the order of different ops has no meaning, except that all that fill
- * the root (LAM_OP_MOUNT ... LAM_OP_SYSCTL) are carried out as they come.
+ * the root (LAM_OP_MOUNT ... LAM_OP_COPY) are carried out as they come.
  *
  * A plan comes from our own user and is trusted; the bounds below only keep mistakes small.
  */
@@ -52,6 +52,8 @@ enum lam_op {
 	LAM_OP_LISTENER = 16, /* descriptor of a socket that the forwarder inherits */
 	LAM_OP_FORWARD = 17,  /* one argument of the command that forwards ports; it is in the container's
 			       * network, and in ours what it inherits */
+	LAM_OP_UNION = 18,    /* lower, upper, work, target, "userxattr" or "": kernel overlayfs as the
+			       * root's tree, where there is no driver */
 
 	/* the namespaces */
 	LAM_OP_NAMESPACES = 20, /* CLONE_NEW* of those to make */
@@ -66,6 +68,7 @@ enum lam_op {
 	LAM_OP_MASK = 44,     /* target */
 	LAM_OP_READONLY = 45, /* target */
 	LAM_OP_SYSCTL = 46,   /* path below /proc/sys, value; there is a /proc by then */
+	LAM_OP_COPY = 47,     /* source, target: a file's contents, where nothing can be mounted */
 
 	/* init's */
 	LAM_OP_HOSTNAME = 60,

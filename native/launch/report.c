@@ -45,16 +45,18 @@ void lam_report_end(void)
 	report_fd = -1;
 }
 
-void lam_fail(int status, int err, const char *format, ...)
+static _Noreturn void end(int status, const char *rung, int err, const char *format, va_list list)
+	__attribute__((format(printf, 4, 0)));
+
+static _Noreturn void end(int status, const char *rung, int err, const char *format, va_list list)
 {
 	char text[1024];
 	const int room = (int)sizeof(text) - 1; /* for the end of line */
-	va_list list;
-	int n = only_failures ? 0 : snprintf(text, (size_t)room, "%d ", status);
+	int n = only_failures
+			? 0
+			: snprintf(text, (size_t)room, "%d%s%s ", status, rung ? ":" : "", rung ? rung : "");
 
-	va_start(list, format);
 	n += vsnprintf(text + n, (size_t)(room - n), format, list);
-	va_end(list);
 	if (n >= room)
 		n = room - 1;
 	if (err)
@@ -68,4 +70,20 @@ void lam_fail(int status, int err, const char *format, ...)
 	text[n++] = '\n';
 	say(text, (size_t)n);
 	_exit(status);
+}
+
+void lam_fail(int status, int err, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	end(status, NULL, err, format, list);
+}
+
+void lam_lack(const char *rung, int err, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	end(LAM_FAILED, rung, err, format, list);
 }

@@ -9,6 +9,7 @@
 #include "spawn.h"
 #include "state.h"
 #include "terminal.h"
+#include "union.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,8 +43,6 @@ static void enter(const struct lam_record *join)
 	uint64_t began = lam_record_number(join, 2, 10);
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
-	if (flags & INTO_A_CONTAINER)
-		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (fd < 0)
 		lam_fail(LAM_FAILED, errno, "the container's process %d", (int)pid);
 	/* asked while the descriptor keeps the process, so that its number is nobody else's */
@@ -121,11 +120,28 @@ static void make_network(int channel)
 	int err;
 
 	if (unshare(CLONE_NEWNET) < 0)
-		lam_fail(LAM_FAILED, errno, "make a network namespace");
+		lam_lack("network", errno, "make a network namespace");
 	err = lam_network_loopback();
 	if (err < 0)
 		lam_fail(LAM_FAILED, -err, "loopback device");
 	lam_send(channel, LAM_WORD_NETWORK, getpid(), -1);
+}
+
+/* One after the other, so that it can be said which one the host refused. */
+static void make_others(int flags)
+{
+	static const struct {
+		int flag;
+		const char *name;
+	} kinds[] = { { CLONE_NEWIPC, "ipc" },
+		      { CLONE_NEWUTS, "uts" },
+		      { CLONE_NEWPID, "pid" },
+		      { CLONE_NEWTIME, "time" } };
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if ((flags & kinds[i].flag) && unshare(kinds[i].flag) < 0)
+			lam_lack(kinds[i].name, errno, "make a %s namespace", kinds[i].name);
+	}
 }
 
 static void make_namespaces(const struct lam_plan *plan, int channel, int flags)
@@ -135,14 +151,14 @@ static void make_namespaces(const struct lam_plan *plan, int channel, int flags)
 
 	if (flags & CLONE_NEWUSER) {
 		if (unshare(CLONE_NEWUSER) < 0)
-			lam_fail(LAM_FAILED, errno, "make a user namespace");
+			lam_lack("user", errno, "make a user namespace");
 		lam_send(channel, LAM_WORD_MAP, 0, -1);
 		expect(channel, LAM_WORD_MAP);
 		become_root();
 	}
 	if (flags & CLONE_NEWNS) {
 		if (unshare(CLONE_NEWNS) < 0)
-			lam_fail(LAM_FAILED, errno, "make a mount namespace");
+			lam_lack("mount", errno, "make a mount namespace");
 		if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 			lam_fail(LAM_FAILED, errno, "keep our mounts to ourselves");
 	}
@@ -163,9 +179,8 @@ static void make_namespaces(const struct lam_plan *plan, int channel, int flags)
 		if ((flags & CLONE_NEWNS) && unshare(CLONE_NEWNS) < 0)
 			lam_fail(LAM_FAILED, errno, "make a mount namespace");
 	}
-	flags &= ~(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWCGROUP);
-	if (flags && unshare(flags) < 0)
-		lam_fail(LAM_FAILED, errno, "make namespaces (%#x)", (unsigned int)flags);
+	lam_union_mount(plan);
+	make_others(flags);
 }
 
 static void await_network(const struct lam_plan *plan, int channel)
@@ -189,22 +204,28 @@ static void standard_streams(const int streams[3])
 static _Noreturn void init(const struct lam_plan *plan, int channel, const int streams[3], int flags)
 {
 	bool joined = lam_record_number(lam_plan_first(plan, LAM_OP_JOIN), 1, 0) & INTO_A_CONTAINER;
+	bool chrooted = lam_record_is(lam_plan_first(plan, LAM_OP_ROOT), 1, "chroot");
+	bool terminal = lam_plan_first(plan, LAM_OP_TERMINAL) != NULL;
 	static struct lam_user user; /* large */
-	int root;
+	int root, master = -1;
 
 	expect(channel, LAM_WORD_GO);
 	if ((flags & CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
-		lam_fail(LAM_FAILED, errno, "make a cgroup namespace");
+		lam_lack("cgroup", errno, "make a cgroup namespace");
 	root = lam_root_open(plan);
 	lam_fill(plan, root);
+	if (terminal && chrooted) /* there is none in it */
+		master = lam_terminal_open("/dev/ptmx", 0);
 	lam_root_enter(plan, root);
 	close(root);
+	if (terminal && !chrooted)
+		master = lam_terminal_open("/dev/pts/ptmx", O_NOFOLLOW);
 	/* a session keyring of its own: keys are not in any namespace of ours */
 	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
 	reset_signals();
 	lam_program_identify(plan, &user);
-	if (lam_plan_first(plan, LAM_OP_TERMINAL)) {
-		lam_terminal_take(plan, channel, user.uid);
+	if (terminal) {
+		lam_terminal_take(plan, channel, master, user.uid);
 	} else {
 		standard_streams(streams);
 		setsid();
@@ -226,7 +247,10 @@ void lam_setup(const struct lam_plan *plan, int channel, const int streams[3])
 	pid_t pid;
 
 	if (join) {
-		enter(join);
+		if (lam_record_number(join, 1, 0) & INTO_A_CONTAINER)
+			prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+		if (lam_record_number(join, 1, 0)) /* none where it has only a root of its own */
+			enter(join);
 		if (lam_record_number(join, 1, 0) & CLONE_NEWUSER)
 			become_root();
 	}

@@ -19,16 +19,23 @@ void lam_terminal_resize(int master, unsigned int rows, unsigned int columns)
 	ioctl(master, TIOCSWINSZ, &size); /* a size only */
 }
 
-void lam_terminal_take(const struct lam_plan *plan, int channel, uid_t owner)
+int lam_terminal_open(const char *path, int flags)
 {
-	const struct lam_record *record = lam_plan_first(plan, LAM_OP_TERMINAL);
-	int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW), slave, locked = 0;
+	int master = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC | flags);
 	struct stat st;
 
 	if (master < 0)
-		lam_fail(LAM_FAILED, errno, "terminal /dev/pts/ptmx");
+		lam_fail(LAM_FAILED, errno, "terminal %s", path);
 	if (fstat(master, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(5, 2))
-		lam_fail(LAM_FAILED, 0, "/dev/pts/ptmx of the container is no terminal multiplexer");
+		lam_fail(LAM_FAILED, 0, "%s of the container is no terminal multiplexer", path);
+	return master;
+}
+
+void lam_terminal_take(const struct lam_plan *plan, int channel, int master, uid_t owner)
+{
+	const struct lam_record *record = lam_plan_first(plan, LAM_OP_TERMINAL);
+	int slave, locked = 0;
+
 	if (ioctl(master, TIOCSPTLCK, &locked) < 0)
 		lam_fail(LAM_FAILED, errno, "unlock the terminal");
 	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);

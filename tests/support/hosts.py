@@ -22,6 +22,7 @@ Further ones, for single rungs:
   broken-ids    the user; newuidmap has lost its setuid bit
   refusing-ids  the user; newuidmap refuses
   no-fuse-ids   the user without subordinate ids and without /dev/fuse
+  no-union      the user without /dev/fuse, /tmp where kernel overlayfs cannot write
   no-userns-user  the user; user namespaces are refused by a filter, as in a container
 """
 
@@ -30,6 +31,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -70,6 +72,14 @@ for name in acpi scsi; do [ ! -d /proc/$name ] || mount -t tmpfs -o ro masked /p
 for name in bus fs irq sys sysrq-trigger; do
 	[ ! -e /proc/$name ] || { mount --bind /proc/$name /proc/$name; mount -o remount,bind,ro /proc/$name; }
 done
+"""
+# an overlayfs cannot be the upper of another
+_UNION_AT_TMP = """
+mount -t tmpfs -o mode=755 union /mnt
+mkdir /mnt/upper /mnt/work
+chmod 1777 /mnt/upper
+mount -t overlay -o lowerdir=/tmp,upperdir=/mnt/upper,workdir=/mnt/work union /tmp
+umount -l /mnt
 """
 _NO_IDS = "for name in subuid subgid; do mount --bind /dev/null /etc/$name; done\n"
 
@@ -136,10 +146,17 @@ def _script(kind: str) -> str:
             return _NO_FUSE
         case "no-fuse-ids":
             return _NO_FUSE + _NO_IDS
+        case "no-union":
+            return _NO_FUSE + _UNION_AT_TMP
         case "no-helpers":
             return _overmounted(HELPERS, "/dev/null")
         case "refusing-ids":
-            return _overmounted(("newuidmap", "newgidmap"), shutil.which("false") or "/bin/false")
+            false = shutil.which("false") or "/bin/false"
+            return (
+                f"mount -t tmpfs -o mode=755 ids /mnt; cp {false} /mnt/false; chmod 4755 /mnt/false\n"
+                + _overmounted(("newuidmap", "newgidmap"), "/mnt/false")
+                + "umount -l /mnt\n"
+            )
         case "broken-ids":
             paths = " ".join(filter(None, map(shutil.which, ("newuidmap", "newgidmap"))))
             return (
@@ -169,6 +186,7 @@ def _kept(script: str, *, pids: bool = False, ids: bool = False) -> Iterator[tup
     around += ["--pid", "--fork", "--kill-child"] if pids else []
     # a session of its own: what a terminal sends to us is not for it
     sleeper = subprocess.Popen([*around, *whole], stdout=subprocess.PIPE, start_new_session=True)
+    pid = 0
     try:
         assert sleeper.stdout is not None
         if sleeper.stdout.readline() != b"up\n":
@@ -182,6 +200,8 @@ def _kept(script: str, *, pids: bool = False, ids: bool = False) -> Iterator[tup
         words += ["--user", "--setuid=0", "--setgid=0"] if ids else []
         yield (*words, "--wd=/", "--")
     finally:
+        if pid:  # by itself: a user namespace makes it forget whose death it was to follow
+            os.kill(pid, signal.SIGKILL)
         sleeper.kill()
         sleeper.wait()
         if sleeper.stdout is not None:

@@ -26,6 +26,9 @@ from lamina_runtime.oci.container import ContainerConfig
 VERSION = "1.0.2"  # nothing newer is used, and crun 1.8 refuses what it does not know
 USER = "io.lamina.user"
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEVICES = {  # devices.txt of the kernel
+    "null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0),
+}  # fmt: skip
 NAMESPACES = ("mount", "pid", "ipc", "uts", "network", "cgroup")
 # moby's defaults: daemon/pkg/oci/defaults.go of 28
 MASKED = (
@@ -59,13 +62,23 @@ class Place:
     gids: tuple[Map, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict, hash=False)  # container's path: host's file
     volumes: Mapping[str, str] = field(default_factory=dict, hash=False)  # a volume's name: its directory
-    mounts: bool = True  # a mount namespace is to be had
+    have: frozenset[str] | None = None  # capabilities that we have to give, None: all
     own: Sequence[str] = NAMESPACES  # namespaces that can be made here
     proc: bool = True  # a fresh proc may be mounted (the outer one is not masked)
     system: os.uname_result = field(default_factory=os.uname)
     joined: Mapping[str, str] = field(default_factory=dict, hash=False)  # kind of namespace: its path
     parameters: Mapping[str, str] = field(default_factory=dict, hash=False)  # sysctls unless wished otherwise
     profile: bytes = b""  # what is in the file that the wishes name as their filter
+
+    @property
+    def mounts(self) -> bool:
+        """Whether a mount namespace is to be had; without one a changed root is all there is."""
+        return "mount" in self.own
+
+    @property
+    def sealed(self) -> bool:
+        """Whether programs gain no privileges: there are none to gain, or no right to filter otherwise."""
+        return self.alone or (self.have is not None and "SYS_ADMIN" not in self.have)
 
     @property
     def alone(self) -> bool:
@@ -85,22 +98,26 @@ def make(image: ContainerConfig, wishes: Wishes, place: Place) -> dict[str, Any]
         linux["resources"] = limits.resources(wishes.resources)
     if wishes.sysctls or place.parameters:
         linux["sysctl"] = {**place.parameters, **wishes.sysctls}
-    linux |= {name: paths for name, paths in hidden(wishes).items() if paths}
+    if place.mounts:
+        linux |= {name: paths for name, paths in hidden(wishes).items() if paths}
+    else:
+        _refuse_mounts(wishes)
+        linux["devices"] = _nodes(place)
     seccomp = _filter(wishes, place)
     if seccomp:
         linux["seccomp"] = seccomp
-    program = process(image, wishes)
-    if place.alone:
-        # what gains privileges has nothing to gain; and the filter can come last
+    program = process(image, wishes, place)
+    if place.sealed:
+        # then the filter can come last, too
         program["noNewPrivileges"] = True
-        if emulation.APT_PLACE in place.files:
-            program["env"] = _unless_set(program["env"], emulation.APT_VARIABLE, emulation.APT_PLACE)
+    if place.alone and emulation.APT_PLACE in place.files:
+        program["env"] = _unless_set(program["env"], emulation.APT_VARIABLE, emulation.APT_PLACE)
     return {
         "ociVersion": VERSION,
         "root": {"path": place.root, "readonly": wishes.read_only},
-        "hostname": wishes.hostname,
+        "hostname": wishes.hostname if "uts" in kinds else "",
         **({"domainname": wishes.domainname} if wishes.domainname else {}),
-        "mounts": _mounts(wishes, place, kinds) if place.mounts else [],
+        "mounts": _mounts(wishes, place, kinds) if place.mounts else _files(place),
         "process": program,
         "annotations": {USER: wishes.user or image.user},
         "linux": linux,
@@ -122,21 +139,53 @@ def hidden(wishes: Wishes) -> dict[str, list[str]]:
     return {"maskedPaths": [*left(MASKED), *wishes.mask], "readonlyPaths": left(READONLY)}
 
 
-def process(image: ContainerConfig, wishes: Wishes) -> dict[str, Any]:
-    """Return the part about the program, which exec has too."""
-    kept = [
-        f"CAP_{name}"
-        for name in sorted(
-            capabilities.chosen(add=wishes.cap_add, drop=wishes.cap_drop, privileged=wishes.privileged)
-        )
+def _refuse_mounts(wishes: Wishes) -> None:
+    """Say what needs a mount and cannot be left out."""
+    for asked, what in (
+        (wishes.mounts, "-v, --mount and --tmpfs"),
+        (wishes.devices, "--device"),
+        (wishes.read_only, "--read-only"),
+        (wishes.sysctls, "--sysctl"),
+        (wishes.mask, "--security-opt mask"),
+    ):
+        if asked:
+            raise BundleError(
+                f"{what} cannot be had: this host gives no mount namespace",
+                hint="copy files in with 'lamina cp'; 'lamina doctor' says what would mend it",
+            )
+
+
+def _nodes(place: Place) -> list[dict[str, Any]]:
+    """Return the devices that have to be made where the host's cannot be mounted."""
+    if place.have is not None and "MKNOD" not in place.have:
+        return []
+    return [
+        {"path": f"/dev/{name}", "type": "c", "major": major, "minor": minor, "fileMode": 0o666}
+        for name, (major, minor) in DEVICES.items()
     ]
+
+
+def kept(wishes: Wishes, place: Place) -> frozenset[str]:
+    """Return the capabilities of a container.
+
+    A changed root alone does not hold who may change it again, or make the disk's device.
+    """
+    chosen = capabilities.chosen(add=wishes.cap_add, drop=wishes.cap_drop, privileged=wishes.privileged)
+    if not place.mounts:
+        chosen -= {"SYS_CHROOT", "MKNOD"} - {capabilities.normal(name) for name in wishes.cap_add}
+    return chosen if place.have is None else chosen & place.have
+
+
+def process(image: ContainerConfig, wishes: Wishes, place: Place) -> dict[str, Any]:
+    """Return the part about the program, which exec has too."""
+    names = [f"CAP_{name}" for name in sorted(kept(wishes, place))]
     value: dict[str, Any] = {
         "terminal": wishes.terminal,
         "args": arguments(image, wishes),
         "env": environment(image, wishes),
         "cwd": _clean(wishes.working_dir or image.working_dir or "/"),
         "user": _user(wishes.user or image.user),
-        "capabilities": dict.fromkeys(("bounding", "permitted", "effective"), kept),
+        "capabilities": dict.fromkeys(("bounding", "permitted", "effective"), names),
         "noNewPrivileges": wishes.no_new_privileges,
         "rlimits": [
             {"type": f"RLIMIT_{limit.name.upper()}", "soft": limit.soft, "hard": limit.hard}
@@ -159,19 +208,19 @@ def _filter(wishes: Wishes, place: Place) -> dict[str, Any] | None:
                 hint="--security-opt seccomp=unconfined runs without one",
             )
         return None
-    kept = capabilities.chosen(add=wishes.cap_add, drop=wishes.cap_drop, privileged=wishes.privileged)
+    granted = kept(wishes, place)
     if unconfined:
         made = None
     elif wishes.seccomp:
         made = profile.resolve(
             place.profile,
             wishes.seccomp,
-            capabilities=kept,
+            capabilities=granted,
             native=native,
             release=place.system.release,
         )
     else:
-        made = default.rules(kept, native)
+        made = default.rules(granted, native)
     return emulation.alone(made, native) if place.alone else made
 
 

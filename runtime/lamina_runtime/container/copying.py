@@ -149,6 +149,8 @@ def _unpack(
             raise LaminaError(f"cannot overwrite non-directory {member.name!r} with directory")
         if not member.isdir() and there == stat.S_IFDIR:
             raise LaminaError(f"cannot overwrite directory {member.name!r} with non-directory")
+        if there in (stat.S_IFCHR, stat.S_IFBLK):  # of the host, too: who is root would lose /dev/null
+            raise LaminaError(f"cannot overwrite the device {member.name!r}")
         if there is not None and not member.isdir():
             os.unlink(name, dir_fd=parent)
         _make(tar, member, parent, name, top)

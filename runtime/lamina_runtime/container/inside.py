@@ -27,6 +27,8 @@ from lamina_runtime.tar.writer import TarWriter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from lamina_runtime.container.below import Below
+
 Task = dict[str, Any]
 BUFFER = 1 << 20
 
@@ -41,6 +43,15 @@ def layer(task: Task, _: IO[bytes], out: IO[bytes]) -> None:
     """Write what changed as a layer."""
     with _found(task) as (_changes, write):
         write(TarWriter(out.write))
+
+
+def unpack(task: Task, _: IO[bytes], _out: IO[bytes]) -> None:
+    """Fill an empty directory with an image."""
+    from lamina_runtime.container import unpacking
+    from lamina_runtime.container.below import Below
+
+    with Below(task["image"]) as below:
+        unpacking.unpack(below, task["target"], owners=task["owners"])
 
 
 def remove(task: Task, _: IO[bytes], _out: IO[bytes]) -> None:
@@ -73,6 +84,7 @@ OPERATIONS: dict[str, Callable[[Task, IO[bytes], IO[bytes]], None]] = {
     "receive": receive,
     "remove": remove,
     "send": send,
+    "unpack": unpack,
 }
 
 
@@ -104,14 +116,23 @@ def _found(task: Task) -> Iterator[tuple[list[Change], Callable[[TarWriter], Non
 
     top = os.open(task["upper"], upper.DIRECTORY)
     try:
-        if task["pid"]:
+        if task["pid"] and not task.get("whole"):
             _settle(top, f"/proc/{task['pid']}/root")
         with Below(task["image"]) as below:
             places = frozenset(os.fsencode(path).strip(b"/") for path in task["places"])
-            found = Changes(top, below, places).find()
+            found = _changes(task, top, below, places)
             yield found, lambda tar: LayerTar(top, below, tar).write(found)
     finally:
         os.close(top)
+
+
+def _changes(task: Task, top: int, below: Below, places: frozenset[bytes]) -> list[Change]:
+    if not task.get("whole"):
+        return Changes(top, below, places).find()
+    from lamina_runtime.container import unpacking
+    from lamina_runtime.container.drift import Drift
+
+    return Drift(top, below, places, unpacking.made(task["upper"])).find()
 
 
 def _settle(top: int, merged: str) -> None:

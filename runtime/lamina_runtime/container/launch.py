@@ -22,11 +22,15 @@ REPORT_LIMIT = 4096
 
 
 class LaunchError(LaminaError):
-    """The container did not start; `status` is what docker would exit with: 125, 126 or 127."""
+    """The container did not start; `status` is what docker would exit with: 125, 126 or 127.
 
-    def __init__(self, status: int, text: str, details: str = "") -> None:
-        super().__init__(text, details=details)
+    `rung` names what the host refused to give (report.h), "" where that was not the reason.
+    """
+
+    def __init__(self, status: int, text: str, details: str = "", *, rung: str = "", hint: str = "") -> None:
+        super().__init__(text, details=details, hint=hint)
         self.status = self.exit_code = status
+        self.rung = rung
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,10 @@ def start(
         return Started(int(rest), monitor)
     os.waitpid(monitor, 0)
     said = _said(errors)
-    if not word.isdecimal():
+    status, _, rung = word.partition(":")
+    if not status.isdecimal():
         raise LaunchError(125, "the launcher ended without a word", said)
-    raise LaunchError(int(word), rest, said)
+    raise LaunchError(int(status), rest, said, rung=rung)
 
 
 def _client(fd: int | None) -> list[records.Record]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lamina_runtime.container import capabilities
-from lamina_runtime.container.bundle import USER
+from lamina_runtime.container.bundle import DEVICES, USER
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.seccomp import assembler, tables
 from lamina_runtime.errors import LaminaError
@@ -40,7 +40,6 @@ _ATTRIBUTES = {  # mount_setattr(2)
     "nosymfollow": 0x200000,
 }
 _ENTERED = re.compile(r"/proc/([1-9][0-9]*)/ns/[a-z]+")
-DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEFAULTS = frozenset("rw suid dev exec atime relatime diratime symfollow async norelatime".split())
 _PROPAGATION = {  # mount(2)
     "unbindable": 1 << 17,
@@ -63,8 +62,9 @@ def container(spec: Spec) -> Iterator[Record]:
     """Yield the records of a whole container."""
     yield from _namespaces(spec.get("linux", {}))
     yield from _root(spec)
+    own = any(row["type"] == "mount" for row in spec.get("linux", {}).get("namespaces", ()))
     for mount in spec.get("mounts", ()):
-        yield from _mount(mount)
+        yield from _mount(mount) if own else _copied(mount)
     yield from _devices(spec.get("linux", {}))
     yield from _parameters(spec.get("linux", {}))
     yield from _hidden(spec.get("linux", {}))
@@ -164,6 +164,13 @@ def _mount(mount: Spec) -> Iterator[Record]:
     else:
         source = mount.get("source", mount["type"])
         yield Record(Op.MOUNT, mount["type"], source, target, hex(attributes), ",".join(rest))
+
+
+def _copied(mount: Spec) -> Iterator[Record]:
+    """Yield what stands for a bind mount of a file where nothing can be mounted."""
+    if not {"bind", "rbind"} & set(mount.get("options", ())) or os.path.isdir(mount["source"]):
+        raise PlanError(f"a mount on {mount['destination']} needs a mount namespace")
+    yield Record(Op.COPY, mount["source"], mount["destination"])
 
 
 def _devices(linux: Spec) -> Iterator[Record]:

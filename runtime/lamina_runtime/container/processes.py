@@ -1,7 +1,8 @@
 """The processes of a running container, seen from outside: signals, ends, what they use.
 
 Theory.  A container's processes are those of its pid namespace and of namespaces below it; which
-they are says /proc, so no control group is needed.  A process is signalled through a descriptor of
+they are says /proc, so no control group is needed.  A container that had to go without one has at
+least a mount namespace, or a root directory, of its own.  A process is signalled through a descriptor of
 it (pidfd_open(2)) that is checked after it was opened: a number that was given to another process
 in between is never hit.
 
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lamina_runtime.errors import LaminaError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lamina_runtime.container.state import Container
 
@@ -99,19 +100,38 @@ def settled(container: Container, seconds: float = SETTLE) -> bool:
 
 def members(pid: int) -> list[int]:
     """Return the processes of the pid namespace of process 1 `pid`, and of those below it."""
-    space = _space(pid)
     others = (int(name) for name in os.listdir("/proc") if name.isdecimal())
-    return [one for one in others if _is_member(one, pid, space)]
+    is_member = _membership(pid)
+    return [one for one in others if is_member(one)]
 
 
-def _is_member(one: int, first: int, space: str) -> bool:
-    return bool(space and _space(one) == space) or first in _chain(one)
+def _membership(first: int) -> Callable[[int], bool]:
+    """Return what says whether a process is of the container whose first is `first`."""
+    mark = next((mark for mark in _MARKS if mark(first) and mark(first) != mark(os.getpid())), None)
+    own = mark(first) if mark else ""
+    return lambda one: bool(mark and mark(one) == own) or first in _chain(one)
 
 
 def _space(pid: int) -> str:
     with contextlib.suppress(OSError):
         return os.readlink(f"/proc/{pid}/ns/pid")
     return ""
+
+
+def _mounts(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/{pid}/ns/mnt")
+    return ""
+
+
+def _root(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        status = os.stat(f"/proc/{pid}/root")
+        return f"{status.st_dev}:{status.st_ino}"
+    return ""
+
+
+_MARKS = (_space, _mounts, _root)  # what tells a container's processes from ours, the best first
 
 
 def _chain(pid: int) -> list[int]:
@@ -200,7 +220,7 @@ def _signal(one: int, signum: int, first: int) -> None:
     except ProcessLookupError:
         return
     try:
-        if one == first or _is_member(one, first, _space(first)):
+        if one == first or _membership(first)(one):
             signal.pidfd_send_signal(fd, signum)
     except ProcessLookupError:
         pass

@@ -32,6 +32,7 @@ class Op(IntEnum):
     KEEPER = 15
     LISTENER = 16
     FORWARD = 17
+    UNION = 18
     NAMESPACES = 20
     JOIN = 21
     ROOT = 22
@@ -42,6 +43,7 @@ class Op(IntEnum):
     MASK = 44
     READONLY = 45
     SYSCTL = 46
+    COPY = 47
     HOSTNAME = 60
     DOMAINNAME = 61
     RLIMIT = 63

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import json as plain_json
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lamina_runtime.container import ids
-from lamina_runtime.engine import changes, inside, moments, naming
+from lamina_runtime.engine import changes, footing, inside, moments, naming
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.oci import json, media
 from lamina_runtime.oci.container import ContainerConfig, History
@@ -23,7 +21,6 @@ from lamina_runtime.oci.manifest import build_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from lamina_runtime.container.state import Container
     from lamina_runtime.container.wishes import Wishes
@@ -48,8 +45,8 @@ class Commit:
 def diff(engine: Engine, container: Container) -> list[tuple[str, str]]:
     """Return (A, C or D, path) of what a container changed."""
     image = engine.store.images.get(container.record.image)
-    task = _task("changes", container, image, 0)
-    return [(kind, path) for kind, path in plain_json.loads(inside.answer(task, _ids()))]
+    task = _task("changes", engine, container, image, 0)
+    return [(kind, path) for kind, path in plain_json.loads(inside.answer(task, engine.ids))]
 
 
 def commit(engine: Engine, container: Container, wish: Commit) -> Digest:
@@ -64,8 +61,8 @@ def commit(engine: Engine, container: Container, wish: Commit) -> Digest:
         config = config.edit(config=changes.apply(config.config, wish.changes))
         with store.layers.writer(None, diff_id=None, keep_blob=False) as writer:
             with _still(container, pause=wish.pause) as pid:
-                task = _task("layer", container, image, pid)
-                with inside.started(task, _ids(), join=pid) as tar:
+                task = _task("layer", engine, container, image, pid)
+                with inside.started(task, engine.ids, join=pid) as tar:
                     while data := tar.read(PIECE):
                         writer.write(data)
             layer = writer.commit()
@@ -88,45 +85,28 @@ def _of_one_kind(layers: list[Descriptor]) -> list[Descriptor]:
     ]
 
 
-def _ids() -> ids.Ids:
-    return ids.choose(os.geteuid(), os.getegid())
-
-
-def _task(operation: str, container: Container, image: Image, pid: int) -> dict[str, Any]:
+def _task(operation: str, engine: Engine, container: Container, image: Image, pid: int) -> dict[str, Any]:
+    whole = footing.form(container) == "copy"
     return {
         "operation": operation,
-        "upper": str(container.data / "upper"),
-        "image": settings(image),
+        "upper": str(footing.copy(container) if whole else container.data / "upper"),
+        "whole": whole,
+        "image": footing.settings(image, engine.ids),
         "places": _places(container),
         "pid": pid,
     }
 
 
-def settings(image: Image) -> str:
-    """Return the driver's options for an image alone, seen with the ids that the container has."""
-    words = [f"lowerdir={_escaped(image.metadata)}"]
-    if image.devices:
-        words.append(f"devicedir={_escaped(image.devices[0].parent)}")
-    if _ids().single:
-        words += ["squash_to_uid=0", "squash_to_gid=0"]
-    return ",".join(words)
-
-
-def _escaped(path: Path) -> str:
-    text = str(path)
-    for special in ("\\", ":", ","):
-        text = text.replace(special, "\\" + special)
-    return text
-
-
 def _places(container: Container) -> list[str]:
-    """Return where the launcher mounts things in a container."""
+    """Return where the launcher puts things in a container."""
     try:
         raw = (container.data / "config.json").read_bytes()
     except FileNotFoundError:
         return []
     config = json.load_object(raw, "config.json").fields
-    return [mount["destination"] for mount in config.get("mounts", ())]
+    devices = config.get("linux", {}).get("devices", ())
+    mounts = [mount["destination"] for mount in config.get("mounts", ())]
+    return [*mounts, *(device["path"] for device in devices)]
 
 
 @contextlib.contextmanager

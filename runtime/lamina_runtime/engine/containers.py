@@ -19,16 +19,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import lamina_unionfs
-
 import lamina_runtime
-from lamina_runtime.container import bundle, cgroups, health, ids, launch, limits, plan
+from lamina_runtime.container import bundle, cgroups, health, launch, limits, plan
 from lamina_runtime.container.collection import Containers
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.state import ConflictError, Container
 from lamina_runtime.container.wishes import Wishes
-from lamina_runtime.engine import confinement, naming, networking
+from lamina_runtime.engine import confinement, footing, naming, networking
 from lamina_runtime.engine.context import Engine
+from lamina_runtime.engine.footing import Footing
 from lamina_runtime.engine.ladder import Ladder
 from lamina_runtime.errors import NotFoundError
 from lamina_runtime.oci import json
@@ -113,40 +112,57 @@ def start(
         if again and container.was_stopped():
             raise ConflictError(f"container {container.record.name} was stopped")
         container.forget_run(again=again)
-        image = engine.store.images.get(container.record.image)
-        mapped = ids.choose(os.geteuid(), os.getegid())
-        (container.run / "merged").mkdir(mode=0o755, parents=True, exist_ok=True)
-        made = _Start(engine, container, image, mapped, (rows, columns), client)
-        chosen = networking.way(container.record.wishes)
-        try:
-            return made.launch(chosen)
-        except launch.LaunchError as error:
-            other = networking.instead(container.record.wishes, chosen, error)
-            if other is None:
-                raise
-            return made.launch(other)
+        standing, chosen = footing.first(engine, container), None
+        while True:
+            chosen = _network(container.record.wishes, standing, chosen)
+            try:
+                started = _Start(engine, container, standing, (rows, columns), client).launch(chosen)
+            except launch.LaunchError as refused:
+                chosen = networking.instead(container.record.wishes, chosen, refused)
+                if chosen is None:
+                    standing = footing.below(engine, container, standing, refused)
+            else:
+                for note in standing.notes:
+                    logging.getLogger(__name__).warning("lamina: %s", note)
+                return started
+
+
+def _network(wishes: Wishes, standing: Footing, chosen: networking.Way | None) -> networking.Way:
+    """Return how a container gets out; LaunchError where it asked for what its footing does not give."""
+    chosen = chosen or networking.way(wishes)
+    if not chosen.own or "network" in standing.kinds:
+        return chosen
+    lack = launch.LaunchError(125, "make a network namespace: this host gives none")
+    other = networking.instead(wishes, chosen, lack)
+    if other is None:
+        raise lack
+    return other
 
 
 @value
 class _Start:
-    """One start: what does not change when it is tried in another network."""
+    """One attempt at a start: on one footing, to be tried in several networks."""
 
     engine: Engine
     container: Container
-    image: Image
-    mapped: ids.Ids
+    standing: Footing
     size: tuple[int, int]
     client: socket.socket | None
 
     def launch(self, chosen: networking.Way) -> launch.Started:
         """Write the bundle and carry it out."""
-        container, config = self.container, self.image.config.config
-        with networking.begun(container, chosen, config) as network, _groups(container) as groups:
-            made = _bundle(self.engine, container, self.image, self.mapped, chosen)
+        engine, container, standing = self.engine, self.container, self.standing
+        image = engine.store.images.get(container.record.image)
+        footing.prepare(engine, container, image, standing)
+        with (
+            networking.begun(container, chosen, image.config.config) as network,
+            _groups(container) as groups,
+        ):
+            made = _bundle(engine, container, image, standing, chosen)
             if made["process"]["terminal"]:
                 made["process"]["consoleSize"] = {"height": self.size[0], "width": self.size[1]}
             files.replace(container.data / "config.json", json.dump(made), temporary=container.data)
-            rows = [*plan.container(made), *_around(self.engine, container, self.image, self.mapped)]
+            rows = [*plan.container(made), *_around(engine, container, image, standing)]
             rows += [Record(Op.CGROUP, str(group / "cgroup.procs")) for group in groups]
             return launch.start(
                 [*rows, *network],
@@ -190,49 +206,51 @@ def clear_debris(engine: Engine) -> None:
 
 def _clear(engine: Engine, data: Path) -> None:
     """Remove what a container wrote, with its ids where they are not all ours, and end its lease."""
-    mapped = ids.choose(os.geteuid(), os.getegid())
-    for part in ("upper", "work") if mapped.uids else ():
+    for part in ("upper", "work", "tree") if engine.ids.uids else ():
         target = data / part
         if target.exists() and any(target.iterdir()):
             from lamina_runtime.engine import inside
 
-            inside.answer({"operation": "remove", "target": str(target)}, mapped)
+            inside.answer({"operation": "remove", "target": str(target)}, engine.ids)
     kept = data / "lease"
     if kept.exists():
         engine.store.end_lease(kept.read_text(encoding="ascii"))
 
 
 def _bundle(
-    engine: Engine, container: Container, image: Image, mapped: ids.Ids, network: networking.Way
+    engine: Engine, container: Container, image: Image, standing: Footing, network: networking.Way
 ) -> dict[str, Any]:
-    run = container.run
+    run, mapped = container.run, standing.ids
     wishes = container.record.wishes
     hostname = wishes.hostname or container.id[:12]
     own = networking.write_files(container, network, hostname)
     own |= confinement.files(mapped, run)
     profile = confinement.profile(wishes)
-    proc = Ladder(engine.root).fresh_proc()
+    proc = not standing.enclosed or Ladder(engine.root).fresh_proc()
     if not proc:
-        logging.getLogger(__name__).info(
-            "/proc is masked here: the outer one is shown, and the host's processes with it"
+        logging.getLogger(__name__).warning(
+            "lamina: /proc is masked here: the outer one is shown, and the host's processes with it"
         )
     has = {"pid": proc, "network": network.own}
     place = bundle.Place(
-        str(run / "merged"),
+        str(footing.root(container, standing)),
         mapped.uids,
         mapped.gids,
         files=own,
         proc=proc,
-        own=[kind for kind in bundle.NAMESPACES if has.get(kind, True)],
+        own=[kind for kind in standing.kinds if has.get(kind, True)],
+        have=standing.have,
         parameters=networking.PARAMETERS if proc and network.own else {},
         profile=profile,
     )
     config = bundle.make(image.config.config, wishes, place)
-    config["hostname"] = "" if "uts" in wishes.share else hostname
+    config["hostname"] = (
+        hostname if any(row["type"] == "uts" for row in config["linux"]["namespaces"]) else ""
+    )
     return config
 
 
-def _around(engine: Engine, container: Container, image: Image, mapped: ids.Ids) -> Iterator[Record]:
+def _around(engine: Engine, container: Container, image: Image, standing: Footing) -> Iterator[Record]:
     """Yield what is the monitor's: where it keeps things, who maps ids, who mounts the root."""
     yield Record(Op.DIRECTORY, str(container.data), str(container.run))
     yield Record(Op.LOG, str(container.data / "log"))
@@ -240,12 +258,11 @@ def _around(engine: Engine, container: Container, image: Image, mapped: ids.Ids)
         yield Record(Op.STDIN)
     if container.record.wishes.init:
         yield Record(Op.REAP)
-    if mapped.mappers:
-        yield Record(Op.MAPPER, *mapped.mappers)
+    if standing.ids.mappers:
+        yield Record(Op.MAPPER, *standing.ids.mappers)
     wished = health.merged(image.config.config.healthcheck, container.record.wishes.health)
     yield from health.records(wished, image.config.config.shell)
-    for word in driver(container, image, mapped):
-        yield Record(Op.DRIVER, word)
+    yield from footing.tree(engine, container, image, standing)
     if container.record.wishes.auto_remove or container.record.wishes.restart not in ("", "no"):
         for word in _after(engine, container):
             yield Record(Op.AFTER, word)
@@ -263,23 +280,3 @@ def _after(engine: Engine, container: Container) -> list[str]:
     script = str(Path(lamina_runtime.__file__).parent / "start.py")
     words = [sys.executable, "-I", "-S", script, "--root", str(engine.root)]
     return [*words, "container", "ended", container.id]
-
-
-def driver(container: Container, image: Image, mapped: ids.Ids) -> list[str]:
-    """Return the command that mounts a container's tree and serves it."""
-    script = str(Path(lamina_unionfs.__file__).parent / "start.py")
-    words = [f"lowerdir={_escaped(image.metadata)}", f"upperdir={_escaped(container.data / 'upper')}"]
-    words.append(f"workdir={_escaped(container.data / 'work')}")
-    if image.devices:
-        words.append(f"devicedir={_escaped(image.devices[0].parent)}")
-    if mapped.single:
-        words += ["squash_to_uid=0", "squash_to_gid=0"]
-    flags = ["-f", "--ready-fd=3", "-o", ",".join(words)]
-    return [sys.executable, "-I", "-S", script, *flags, "--", str(container.run / "merged")]
-
-
-def _escaped(path: Path) -> str:
-    text = str(path)
-    for special in ("\\", ":", ","):
-        text = text.replace(special, "\\" + special)
-    return text

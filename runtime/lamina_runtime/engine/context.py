@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from lamina_runtime.container.ids import Ids
     from lamina_runtime.path import Directories
     from lamina_runtime.store.store import Store
 
@@ -21,6 +22,7 @@ class Engine:
     def __init__(self, root: str = "") -> None:
         self._named = root or os.environ.get(ROOT_VARIABLE, "")
         self._store: Store | None = None
+        self._ids: Ids | None = None
 
     def __enter__(self) -> Engine:
         return self
@@ -45,6 +47,21 @@ class Engine:
     def root(self) -> Path:
         """Where images and uppers are kept."""
         return self.directories.data
+
+    @property
+    def ids(self) -> Ids:
+        """The ids that this user's containers have on this host."""
+        if self._ids is None:
+            from lamina_runtime.container import ids
+
+            self._ids = ids.choose(os.geteuid(), os.getegid(), doubts=self.directories.run / ids.DOUBTS)
+        return self._ids
+
+    def doubt_ids(self) -> None:
+        """Do without subordinate ids from now on, until their configuration changes."""
+        from lamina_runtime.container import ids
+
+        self._ids = ids.doubt(os.geteuid(), os.getegid(), self.directories.run / ids.DOUBTS)
 
     @property
     def store(self) -> Store:

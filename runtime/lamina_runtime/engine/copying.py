@@ -14,8 +14,8 @@ import subprocess
 import tempfile
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from lamina_runtime.container import copying, ids
-from lamina_runtime.engine import containers, inside
+from lamina_runtime.container import copying
+from lamina_runtime.engine import containers, footing, inside
 from lamina_runtime.errors import LaminaError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -150,19 +150,19 @@ def _feed(engine: Engine, container: Container, task: dict[str, Any], tar: IO[by
 
 
 def _work(engine: Engine, container: Container, task: dict[str, Any], out: IO[bytes], stdin: int) -> None:
-    mapped = ids.choose(os.geteuid(), os.getegid())
     pid = container.status().pid
     if pid:
         task = {**task, "root": f"/proc/{pid}/root"}
-        with inside.started(task, mapped, stdin=stdin, join=pid) as tar:
+        with inside.started(task, engine.ids, stdin=stdin, join=pid) as tar:
             _drain(tar, out)
         return
     with container.turn():
         image = engine.store.images.get(container.record.image)
-        (container.run / "merged").mkdir(mode=0o755, parents=True, exist_ok=True)
-        task = {**task, "root": str(container.run / "merged")}
-        driver = containers.driver(container, image, mapped)
-        with inside.started(task, mapped, driver=driver, stdin=stdin) as tar:
+        standing = footing.first(engine, container)
+        footing.prepare(engine, container, image, standing)
+        task = {**task, "root": str(footing.root(container, standing))}
+        tree = list(footing.tree(engine, container, image, standing))
+        with inside.started(task, standing.ids, tree=tree, stdin=stdin) as tar:
             _drain(tar, out)
 
 

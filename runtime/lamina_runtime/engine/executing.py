@@ -43,7 +43,10 @@ def start(
         raise launch.LaunchError(125, f"container {container.record.name} is paused, unpause it first")
     raw = (container.data / "config.json").read_bytes()
     config = json.load(raw, "config.json")
-    rows = [plan.joined(status.pid, _kinds(config))]
+    kinds = _kinds(config)
+    rows = [plan.joined(status.pid, kinds)]
+    if "mount" not in kinds:
+        rows.append(Record(Op.ROOT, config["root"]["path"], "chroot", "rw"))
     process = _process(config["process"], wished, size)
     user = wished.user or config.get("annotations", {}).get(USER, "")
     rows += plan.process(process, user, linux=config.get("linux", {}))

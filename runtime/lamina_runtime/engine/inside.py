@@ -32,9 +32,9 @@ class InsideError(LaminaError):
     """What was asked of a container's files cannot be done."""
 
 
-def answer(task: dict[str, Any], mapped: ids.Ids, *, driver: Sequence[str] = ()) -> bytes:
+def answer(task: dict[str, Any], mapped: ids.Ids) -> bytes:
     """Return all that the process writes."""
-    with started(task, mapped, driver=driver, stdin=subprocess.DEVNULL) as out:
+    with started(task, mapped) as out:
         return out.read()
 
 
@@ -43,20 +43,20 @@ def started(
     task: dict[str, Any],
     mapped: ids.Ids,
     *,
-    driver: Sequence[str] = (),
+    tree: Sequence[Record] = (),
     stdin: int = subprocess.DEVNULL,
     join: int = 0,
 ) -> Iterator[IO[bytes]]:
     """Start it and yield what it writes; InsideError at the end if it failed.
 
-    With `driver` the container's tree is mounted first, for the process alone; with `join` it is in
+    With `tree` the container's tree is mounted first, for the process alone; with `join` it is in
     the user namespace of that process.
     """
-    if not mapped.uids and not driver and task["operation"] in ("changes", "layer", "fill", "remove"):
+    if not mapped.uids and not tree and task["operation"] in ("changes", "layer", "remove", "unpack"):
         yield _here(task)
         return
     with tempfile.TemporaryFile() as errors:
-        rows = [*_around(mapped, driver, join), *_program(task)]
+        rows = [*_around(mapped, tree, join), *_program(task)]
         process, report = _launch(rows, stdin, errors)
         assert process.stdout is not None
         try:
@@ -76,22 +76,26 @@ def _here(task: dict[str, Any]) -> IO[bytes]:
     from lamina_runtime.container import inside
 
     out = tempfile.TemporaryFile()  # noqa: SIM115 - the caller reads it
-    inside.OPERATIONS[task["operation"]](task, io.BytesIO(), out)
+    mask = os.umask(0)  # the union core takes it away for good
+    try:
+        inside.OPERATIONS[task["operation"]](task, io.BytesIO(), out)
+    finally:
+        os.umask(mask)
     out.seek(0)
     return out
 
 
-def _around(mapped: ids.Ids, driver: Sequence[str], join: int) -> list[Record]:
+def _around(mapped: ids.Ids, tree: Sequence[Record], join: int) -> list[Record]:
     if join and mapped.uids:
         return [joined(join, ("user",))]
     flags = NAMESPACES["user"] if mapped.uids else 0
-    flags |= NAMESPACES["mount"] if driver else 0
+    flags |= NAMESPACES["mount"] if tree else 0
     rows = [Record(Op.NAMESPACES, hex(flags))]
     for op, maps in ((Op.UIDMAP, mapped.uids), (Op.GIDMAP, mapped.gids)):
         rows += [Record(op, row.inside, row.outside, row.count) for row in maps]
     if mapped.mappers:
         rows.append(Record(Op.MAPPER, *mapped.mappers))
-    return [*rows, *(Record(Op.DRIVER, word) for word in driver)]
+    return [*rows, *tree]
 
 
 def _program(task: dict[str, Any]) -> list[Record]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from lamina_runtime.container import ids, launch, plan
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.seccomp import assembler, default, tables
+from lamina_runtime.engine import footing
 from lamina_runtime.value import value
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _FICLONE = 0x40049409
 _NETWORK_SYSTEMS = frozenset(("nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs"))
 _OUTER = "start the outer container with --security-opt "
+_OWNERS = "all files are root's; --root-emulation record remembers the owners that programs wish"
 _HELPERS = ("pasta", "slirp4netns")
 
 
@@ -49,24 +51,27 @@ class Ladder:
         self._root = next(path for path in (root, *root.parents) if path.is_dir())
         self._uid = os.geteuid()
         self._ids = ids.choose(self._uid, os.getegid())
+        self._within = self._uid == 0 and not footing.may("SYS_ADMIN")  # root, but of a container
 
     def climb(self) -> Iterator[Rung]:
         """Try everything, from the first need to the last."""
         if self._uid:
             yield self._user_namespace()
             yield self._subordinate()
-        yield self._namespace("mount", "chroot without namespaces, as root only")
+        yield self._namespace("mount", "a root of its own is all a container gets (chroot), and only as root")
         yield self._namespace("pid", "processes of the host are seen, and can be signalled")
         yield self._namespace("network", "the host's network is shared")
         yield self._namespace("cgroup", "the host's cgroup paths are seen")
         yield self._proc()
         yield self._seccomp()
-        yield self._fuse()
-        yield self._overlay()
+        fuse = self._fuse()
+        yield fuse
+        yield self._overlay(needed=not fuse.found)
         yield self._cgroup()
         yield self._network_helper()
         yield self._attributes()
         yield self._reflinks()
+        yield self._executable()
         yield self._kind_of_store()
 
     def _try(self, kinds: Sequence[str], *extra: Record) -> str:
@@ -101,7 +106,8 @@ class Ladder:
         error = ""
         if not chosen.mappers:
             missing = [name for name in ("newuidmap", "newgidmap") if not shutil.which(name)]
-            error = f"{missing[0]} is missing" if missing else "none in /etc/subuid and /etc/subgid"
+            absent = f"{missing[0]} is missing" if missing else "none in /etc/subuid and /etc/subgid"
+            error = chosen.why or absent
         else:
             rows = [Record(Op.NAMESPACES, hex(plan.NAMESPACES["user"])), Record(Op.CWD, "/")]
             rows += [Record(Op.UIDMAP, row.inside, row.outside, row.count) for row in chosen.uids]
@@ -109,18 +115,20 @@ class Ladder:
             rows += [Record(Op.MAPPER, *chosen.mappers), Record(Op.IDS, 0, 0, ""), Record(Op.STDIO)]
             error = _launched([*rows, Record(Op.ARG, sys.executable), Record(Op.ARG, "-V")])
         name = os.environ.get("USER") or str(self._uid)
-        fix = (
-            f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
-            if shutil.which("newuidmap")
-            else "apt-get install uidmap"
-        )
-        means = "one id: root is played, all files are root's, a commit has no other owners"
+        fix = f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
+        if not shutil.which("newuidmap"):
+            fix = "apt-get install uidmap"
+        elif chosen.why or chosen.mappers:
+            fix = "apt-get install --reinstall uidmap, on a file system that is mounted without nosuid"
+        means = f"one id: root is played; {_OWNERS}"
         return _rung("subordinate ids", error, means, fix)
 
     def _namespace(self, kind: str, means: str) -> Rung:
         error = self._try(self._inside(kind))
         short = {"mount": "mnt", "network": "net"}.get(kind, kind)
         fix = f"sysctl user.max_{short}_namespaces=10000"
+        if self._within:
+            fix = _OUTER + "seccomp=unconfined --cap-add SYS_ADMIN"
         return _rung(f"{kind} namespace", error, means, fix)
 
     def fresh_proc(self) -> bool:
@@ -152,11 +160,14 @@ class Ladder:
 
     def _fuse(self) -> Rung:
         error = _error(lambda: os.close(os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)))
-        means = "no driver of ours: images cannot be mounted"
+        means = "images are unpacked: once for all containers under kernel overlayfs, else for each anew"
         missing = not Path("/dev/fuse").exists()
-        return _rung("/dev/fuse", error, means, "modprobe fuse" if missing else "chmod 0666 /dev/fuse")
+        fix = "modprobe fuse" if missing else "chmod 0666 /dev/fuse"
+        if missing and _in_container():
+            fix = "start the outer container with --device /dev/fuse"
+        return _rung("/dev/fuse", error, means, fix)
 
-    def _overlay(self) -> Rung:
+    def _overlay(self, *, needed: bool) -> Rung:
         def attempt(top: Path) -> str:
             for name in ("lower", "upper", "work"):
                 (top / name).mkdir()
@@ -165,7 +176,7 @@ class Ladder:
             mount = Record(Op.MOUNT, "overlay", "overlay", str(top / "lower"), "0x0", options)
             return self._try(self._inside("mount"), mount)
 
-        means = "no other way than ours to a union; none is needed where /dev/fuse opens"
+        means = "each container gets a copy of its image" if needed else "nothing: /dev/fuse is there"
         return _rung("kernel overlayfs", self._with_directory(attempt), means, "modprobe overlay")
 
     def _cgroup(self) -> Rung:
@@ -204,6 +215,14 @@ class Ladder:
 
         means = "a copy-up copies bytes"
         return _rung("reflinks in store", self._with_directory(attempt), means, "a store on xfs or btrfs")
+
+    def _executable(self) -> Rung:
+        flags = os.statvfs(self._root).f_flag
+        error = "the store is mounted noexec" if flags & os.ST_NOEXEC else ""
+        means = "nothing under /dev/fuse, whose mounts are ours; a copied image does not run"
+        return _rung(
+            "store without noexec", error, means, f"mount -o remount,exec {_mount_point(self._root)}"
+        )
 
     def _kind_of_store(self) -> Rung:
         kind = _file_system(self._root)
@@ -261,6 +280,14 @@ def _make_cgroup() -> None:
     probe = where / f"lamina-probe-{os.getpid()}"
     probe.mkdir()
     probe.rmdir()
+
+
+def _in_container() -> bool:
+    return Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
+
+
+def _mount_point(path: Path) -> Path:
+    return next(one for one in (path, *path.parents) if os.path.ismount(one))
 
 
 def _cgroup_fix(*, user: bool) -> str:

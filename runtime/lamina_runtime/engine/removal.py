@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lamina_runtime.engine import containers, filters, listing, mounts, naming
+from lamina_runtime.engine import containers, filters, listing, mounts, naming, unpacked
 from lamina_runtime.errors import LaminaError
 
 if TYPE_CHECKING:
@@ -126,4 +126,5 @@ def prune(engine: Engine, *, everything: bool, words: Sequence[str]) -> Removed:
 def sweep(engine: Engine) -> Swept:
     """Remove what no image needs any more."""
     reclaimed = engine.store.collect()
+    unpacked.sweep(engine.root, engine.ids)
     return Swept(tuple(f"sha256:{tag}" for tag in reclaimed.layers), reclaimed.size)

@@ -4,13 +4,14 @@ import os
 import signal
 from collections.abc import Sequence
 
-from lamina_runtime.container import ids, launch, plan
+from lamina_runtime.container import launch, plan
 from lamina_runtime.container.records import Op, Record
+from lamina_runtime.engine.context import Engine
 
 
-def run(command: Sequence[str]) -> int:
+def run(engine: Engine, command: Sequence[str]) -> int:
     """Run a program to its end with our standard streams; return its status, 128 + n for a signal."""
-    mapped = ids.choose(os.geteuid(), os.getegid())
+    mapped = engine.ids
     kinds = ["mount", *(["user"] if mapped.uids else [])]
     rows = [Record(Op.NAMESPACES, hex(sum(plan.NAMESPACES[kind] for kind in kinds)))]
     rows += [Record(Op.UIDMAP, row.inside, row.outside, row.count) for row in mapped.uids]

@@ -27,6 +27,9 @@ TITLES = {
     "User": "User",
     "Fuse": "/dev/fuse",
     "KernelErofs": "Kernel EROFS",
+    "ContainerIDs": "Container ids",
+    "ContainerFiles": "Container files",
+    "ContainerIsolation": "Container isolation",
 }
 
 
@@ -34,7 +37,7 @@ def run(parsed: Parsed, engine: Engine) -> int:
     """Print where images are, and what this system can do."""
     from lamina_unionfs import __version__
 
-    from lamina_runtime.engine import mounts
+    from lamina_runtime.engine import footing, mounts
 
     system = os.uname()
     found: dict[str, object] = {
@@ -51,6 +54,7 @@ def run(parsed: Parsed, engine: Engine) -> int:
         "User": os.getuid(),
         "Fuse": os.access("/dev/fuse", os.R_OK | os.W_OK),
         "KernelErofs": _has_erofs(),
+        **footing.described(footing.hoped(engine)),
     }
     form = parsed.text("format")
     if form == "json":

@@ -22,8 +22,8 @@ COMMAND = Command(
 )
 
 
-def run(parsed: Parsed, engine: Engine) -> int:  # noqa: ARG001 - every verb's shape
+def run(parsed: Parsed, engine: Engine) -> int:
     """Run it to its end; its status is ours."""
     from lamina_runtime.engine import unsharing
 
-    return unsharing.run(parsed.arguments or [os.environ.get("SHELL") or "/bin/sh"])
+    return unsharing.run(engine, parsed.arguments or [os.environ.get("SHELL") or "/bin/sh"])
