@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from lamina_runtime.archive import docker_archive, legacy, oci_layout
 from lamina_runtime.archive.errors import ArchiveError
+from lamina_runtime.archive.layout_directory import LayoutDirectory
 from lamina_runtime.archive.opening import STDIN, Plain, opened
-from lamina_runtime.archive.sources import Advance, Archive, IndexedTar, LayoutDirectory, PassingTar, Sink
+from lamina_runtime.archive.sources import Advance, Archive, IndexedTar, PassingTar, Sink
 from lamina_runtime.archive.wanted import Part, Wanted
 from lamina_runtime.oci import media
 from lamina_runtime.oci.descriptor import Descriptor

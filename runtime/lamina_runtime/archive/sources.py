@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
@@ -141,8 +140,8 @@ class IndexedTar:
     def document(self, name: str) -> bytes:
         """Return a small file."""
         member = self._members.need(name)
-        _check_size(name, member.size)
-        return b"".join(_pieces(self._descriptor, member.offset, member.size))
+        check_size(name, member.size)
+        return b"".join(pieces(self._descriptor, member.offset, member.size))
 
     def size(self, name: str) -> int:
         """Return the size of a file."""
@@ -154,65 +153,11 @@ class IndexedTar:
         """Read a layer into the store."""
         member = self._members.need(name)
         with self._opener(descriptor, diff_id) as sink:
-            return _pour(
-                _pieces(self._descriptor, member.offset + sink.offset, member.size - sink.offset),
+            return pour(
+                pieces(self._descriptor, member.offset + sink.offset, member.size - sink.offset),
                 sink,
                 advance,
             )
-
-
-class LayoutDirectory:
-    """An OCI layout as a directory."""
-
-    def __init__(self, descriptor: int, opener: Opener) -> None:
-        self._descriptor, self._opener = descriptor, opener
-
-    def has(self, name: str) -> bool:
-        """Tell whether there is a file of this name."""
-        try:
-            return stat.S_ISREG(os.stat(name, dir_fd=self._descriptor).st_mode)
-        except FileNotFoundError:
-            return False
-
-    def document(self, name: str) -> bytes:
-        """Return a small file."""
-        opened = self._open(name)
-        try:
-            size = os.fstat(opened).st_size
-            _check_size(name, size)
-            return b"".join(_pieces(opened, 0, size))
-        finally:
-            os.close(opened)
-
-    def size(self, name: str) -> int:
-        """Return the size of a file."""
-        try:
-            return os.stat(name, dir_fd=self._descriptor).st_size
-        except FileNotFoundError:
-            raise ArchiveError(f"the layout lacks {name!r}") from None
-
-    def layer(
-        self, name: str, descriptor: Descriptor | None, diff_id: Digest | None, advance: Advance
-    ) -> LayerInfo:
-        """Read a layer into the store."""
-        opened = self._open(name)
-        try:
-            with self._opener(descriptor, diff_id) as sink:
-                return _pour(
-                    _pieces(opened, sink.offset, os.fstat(opened).st_size - sink.offset), sink, advance
-                )
-        finally:
-            os.close(opened)
-
-    def _open(self, name: str) -> int:
-        try:
-            opened = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=self._descriptor)
-        except FileNotFoundError:
-            raise ArchiveError(f"the layout lacks {name!r}") from None
-        if not stat.S_ISREG(os.fstat(opened).st_mode):
-            os.close(opened)
-            raise ArchiveError(f"the layout's {name!r} is not a file")
-        return opened
 
 
 class PassingTar:
@@ -243,13 +188,13 @@ class PassingTar:
             return
         descriptor = _said_by_name(member, head)
 
-        def pieces() -> Iterator[bytes]:
+        def data() -> Iterator[bytes]:
             yield head
             yield from iter(lambda: archive.read(PIECE), b"")
 
         try:
             with opener(descriptor, None) as sink:
-                self._layers[member.name] = _pour(_skipped(pieces(), sink.offset), sink, advance)
+                self._layers[member.name] = pour(_skipped(data(), sink.offset), sink, advance)
         except LaminaError as error:
             if isinstance(error, ArchiveError):
                 raise
@@ -318,12 +263,13 @@ def _said_by_name(member: Member, head: bytes) -> Descriptor | None:
     return Descriptor(media.layer_type(detect(head)), digest, member.size)
 
 
-def _check_size(name: str, size: int) -> None:
+def check_size(name: str, size: int) -> None:
+    """Refuse what is too large for a document."""
     if size > LARGEST_DOCUMENT:
         raise ArchiveError(f"{name!r} has {size} bytes, more than the limit of {LARGEST_DOCUMENT}")
 
 
-def _pieces(descriptor: int, offset: int, size: int) -> Iterator[bytes]:
+def pieces(descriptor: int, offset: int, size: int) -> Iterator[bytes]:
     """Yield a range of a file."""
     while size > 0:
         data = os.pread(descriptor, min(size, PIECE), offset)
@@ -334,9 +280,9 @@ def _pieces(descriptor: int, offset: int, size: int) -> Iterator[bytes]:
         size -= len(data)
 
 
-def _skipped(pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
+def _skipped(data: Iterator[bytes], count: int) -> Iterator[bytes]:
     """Drop the first `count` bytes, which the sink has from an earlier attempt."""
-    for piece in pieces:
+    for piece in data:
         if count >= len(piece):
             count -= len(piece)
         else:
@@ -344,8 +290,9 @@ def _skipped(pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
             count = 0
 
 
-def _pour(pieces: Iterator[bytes], sink: Sink, advance: Advance) -> LayerInfo:
-    for piece in pieces:
+def pour(data: Iterator[bytes], sink: Sink, advance: Advance) -> LayerInfo:
+    """Give a layer to the store."""
+    for piece in data:
         sink.write(piece)
         advance(len(piece))
     return sink.commit()
