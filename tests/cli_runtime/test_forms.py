@@ -14,7 +14,7 @@ from lamina_runtime.cli import catalogue
 from tests.cli_runtime.conftest import COMMAND, Lamina
 
 VERBS = sorted(verb for verb in catalogue.VERBS if catalogue.VERBS[verb].module != "bench")
-RUNNING = {"run", "create", "exec", "unshare"}  # whose other statuses are the program's
+OWN = {"why", "mount", "unmount", "umount", "verify", "check", "gc", "dedup", "doctor"}  # docker has none
 ALIASES = {"umount", "image umount", "image list", "image remove"}
 
 
@@ -28,56 +28,69 @@ def test_each_verb_explains_itself(lamina: Lamina, verb: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_refuses_unknown_flags_in_one_line(lamina: Lamina, verb: str) -> None:
-    status = 125 if verb.split()[-1] in RUNNING else 2
+    status = 2 if verb.split()[-1] in OWN else 125
     stderr = lamina.refused(*verb.split(), "--nonsense", status=status, named="unknown flag: --nonsense")
     assert stderr.count("\n") == 1
     assert f"lamina {verb} --help" in stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "named"),
+    ("words", "status", "named"),
     [
-        (["nonsense"], "unknown command: lamina nonsense"),
-        (["image", "nonsense"], "unknown command: lamina image nonsense"),
-        (["tag", "a"], "requires 2 arguments"),
-        (["images", "a", "b"], "requires at most 1 argument"),
-        (["rmi"], "requires at least 1 argument"),
-        (["system", "df", "x"], "accepts no arguments"),
-        (["images", "--format"], "flag needs an argument: --format"),
-        (["images", "-qf"], "flag needs an argument: 'f' in -qf"),
-        (["images", "-qz"], "unknown shorthand flag: 'z' in -qz"),
-        (["images", "-q=2"], 'invalid argument "2" for "-q, --quiet" flag'),
-        (["images", "--filter", "nonsense=1"], "invalid filter 'nonsense'"),
-        (["images", "--filter", "dangling"], "name=value expected"),
-        (["images", "--filter", "dangling=perhaps"], "invalid filter 'dangling=perhaps'"),
-        (["--log-level", "loud", "images"], "--log-level"),
-        (["--nonsense"], "unknown flag: --nonsense"),
-        (["search", "--limit", "many", "x"], "not a number"),
-        (["login", "-p", "x", "--password-stdin"], "mutually exclusive"),
-        (["pull", "-a", "x:1"], "tag can't be used"),
-        (["unmount"], "requires a directory"),
-        (["mount", "x", "y", "--upper", "u"], "--upper needs --rw"),
-        (["save", "--format", "zip", "x"], "--format"),
-        (["import", "-c", "RUN x", "-"], "--change: 'RUN'"),
+        (["nonsense"], 1, "unknown command: lamina nonsense"),
+        (["image", "nonsense"], 1, "unknown command: lamina image nonsense"),
+        (["image", "--nonsense"], 125, "unknown flag: lamina image --nonsense"),
+        (["tag", "a"], 1, "requires 2 arguments"),
+        (["images", "a", "b"], 1, "requires at most 1 argument"),
+        (["rmi"], 1, "requires at least 1 argument"),
+        (["run"], 1, "requires at least 1 argument"),
+        (["system", "df", "x"], 1, "accepts no arguments"),
+        (["images", "--format"], 125, "flag needs an argument: --format"),
+        (["images", "-qf"], 125, "flag needs an argument: 'f' in -qf"),
+        (["images", "-qz"], 125, "unknown shorthand flag: 'z' in -qz"),
+        (["images", "-q=2"], 125, 'invalid argument "2" for "-q, --quiet" flag'),
+        (["images", "--filter", "nonsense=1"], 1, "invalid filter 'nonsense'"),
+        (["images", "--filter", "dangling"], 125, "expected name=value"),
+        (["images", "--filter", "dangling=perhaps"], 1, "invalid filter 'dangling=perhaps'"),
+        (["images", "--tree", "-q"], 1, "--quiet is not yet supported with --tree"),
+        (["--log-level", "loud", "images"], 1, "--log-level"),
+        (["--nonsense"], 125, "unknown flag: --nonsense"),
+        (["search", "--limit", "many", "x"], 125, "not a number"),
+        (["login", "-p", "x", "--password-stdin"], 1, "mutually exclusive"),
+        (["pull", "-a", "x:1"], 1, "tag can't be used"),
+        (["inspect", "--type", "x", "y"], 1, "--type"),
+        (["unmount"], 2, "requires a directory"),
+        (["mount", "x"], 2, "requires"),
+        (["mount", "x", "y", "--upper", "u"], 2, "--upper needs --rw"),
+        (["save", "--format", "zip", "x"], 1, "--format"),
+        (["save", "--platform", "a/b/c/d", "x"], 1, "x"),
+        (["import", "-c", "RUN x", "-"], 1, "--change: 'RUN'"),
     ],
 )
-def test_senseless_command_lines(lamina: Lamina, words: list[str], named: str) -> None:
-    assert lamina.refused(*words, status=2, named=named).count("\n") <= 2
+def test_senseless_command_lines(lamina: Lamina, words: list[str], status: int, named: str) -> None:
+    """The statuses are those of docker 28.2 where docker has the verb."""
+    assert lamina.refused(*words, status=status, named=named).count("\n") <= 2
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "status"),
     [
-        ["rmi", "x"],
-        ["image", "inspect", "x"],
-        ["history", "x"],
-        ["save", "x"],
-        ["tag", "x", "y"],
-        ["why", "x", "/"],
+        (["rmi", "x"], 1),
+        (["inspect", "--type", "image", "x"], 1),
+        (["image", "inspect", "x"], 1),
+        (["history", "x"], 1),
+        (["save", "x"], 1),
+        (["tag", "x", "y"], 1),
+        (["push", "x"], 1),
+        (["why", "x", "/"], 3),
+        (["image", "verify", "x"], 3),
+        (["mount", "x", "."], 3),
     ],
 )
-def test_what_is_not_there_has_its_own_status(lamina: Lamina, words: list[str]) -> None:
-    stderr = lamina.refused(*words, status=3, named="No such image: x:latest")
+def test_what_is_not_there(lamina: Lamina, words: list[str], status: int) -> None:
+    stderr = lamina.refused(
+        *words, status=status, named="such image: x:latest" if words[0] != "push" else "x"
+    )
     assert stderr.count("\n") == 1
 
 
@@ -128,6 +141,6 @@ def test_interrupt_ends_quietly(lamina: Lamina) -> None:
 
 def test_debug_shows_where(lamina: Lamina) -> None:
     done = lamina.run("--debug", "history", "x")
-    assert done.returncode == 3
+    assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "error: No such image: x:latest" in done.stderr

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli_runtime.conftest import Lamina
+from tests.cli_runtime.conftest import BASE, Lamina
 from tests.support.images import Layout, run, skopeo_push
 from tests.support.registries import Registry, docker_registry
-
-NETWORK = 5
 
 
 @pytest.fixture
@@ -49,6 +47,25 @@ def test_push_and_the_way_round(loaded: Lamina, registry: Registry) -> None:
     assert loaded.ok("images", "--format", "{{.Digest}}", name).strip() == digest
 
 
+def test_push_for_a_platform_leaves_the_index_behind(
+    lamina: Lamina, layout: Layout, registry: Registry
+) -> None:
+    name = f"{registry.host}/both:1"
+    both = Layout(lamina.top / "both")
+    image = both.image([BASE])
+    both.name(both.index([image]), name)
+    lamina.give(both.top)
+    lamina.ok("load", "-qi", both.top)
+    lamina.refused("push", "--platform", "linux/arm64", name, named="does not provide")
+    whole = lamina.ok("push", "--disable-content-trust=false", name).splitlines()[-1]
+    alone = lamina.ok("push", "--platform", "linux/amd64", name).splitlines()[-1]
+    assert image["digest"] not in whole
+    assert image["digest"] in alone
+    lamina.ok("rmi", name)
+    lamina.ok("pull", "-q", "--disable-content-trust", name)
+    assert lamina.ok("images", "--digests", "--format", "{{.Digest}}", name).strip() == image["digest"]
+
+
 def test_search_lists_a_registrys_catalogue(loaded: Lamina, registry: Registry) -> None:
     loaded.ok("tag", "one", f"{registry.host}/team/tool:1")
     loaded.ok("push", "-q", f"{registry.host}/team/tool:1")
@@ -62,19 +79,19 @@ def test_login(loaded: Lamina) -> None:
     with docker_registry(loaded.top / "locked", users={"ann": "secret"}) as locked:
         name = f"{locked.host}/x:1"
         loaded.ok("tag", "one", name)
-        loaded.refused("push", "-q", name, status=NETWORK)
-        loaded.refused("login", "-u", "ann", "--password-stdin", locked.host, input="wrong", status=NETWORK)
+        loaded.refused("push", "-q", name)
+        loaded.refused("login", "-u", "ann", "--password-stdin", locked.host, input="wrong")
         out = loaded.ok("login", "-u", "ann", "--password-stdin", locked.host, input="secret\n")
         assert out == "Login Succeeded\n"
         loaded.ok("push", "-q", name)
         assert loaded.ok("logout", locked.host) == f"Removing login credentials for {locked.host}\n"
-        loaded.refused("push", "-q", name, status=NETWORK)
+        loaded.refused("push", "-q", name)
         assert loaded.ok("logout", locked.host) == f"Not logged in to {locked.host}\n"
 
 
 def test_what_is_not_there(lamina: Lamina, registry: Registry) -> None:
     done = lamina.run("pull", f"{registry.host}/none:1")
-    assert done.returncode in (3, NETWORK)
+    assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
     assert lamina.contents() == []
@@ -88,7 +105,7 @@ def test_import_from_a_url(lamina: Lamina, layout: Layout, registry: Registry) -
     url = f"http://{registry.host}/v2/one/blobs/sha256:{blob.name}"
     image = lamina.ok("import", "-q", url, "fetched:1").strip()
     assert lamina.ok("images", "-q", "--no-trunc", "fetched:1").strip() == image
-    lamina.refused("import", "-q", f"http://{registry.host}/nothing", status=NETWORK)
+    lamina.refused("import", "-q", f"http://{registry.host}/nothing")
 
 
 @pytest.mark.parametrize("lamina", ["user"], indirect=True)
@@ -110,11 +127,11 @@ def test_short_names_mean_what_registries_conf_says(
         assert lines[-1] == f"{registry.host}/team/two:7"
         lines = lamina.ok("pull", "one").splitlines()
         assert lines[-1] == f"{registry.host}/team/one:latest"
-        error = lamina.refused("pull", "nowhere", status=NETWORK, named="no registry gave it")
+        error = lamina.refused("pull", "nowhere", named="no registry gave it")
         assert other.host in error
         assert registry.host in error
     assert lamina.ok("image", "inspect", "--format", "{{json .RepoTags}}", "short:7") == (
         f'["{registry.host}/team/two:7"]\n'
     )
     assert "Untagged" in lamina.ok("rmi", "one")
-    lamina.refused("image", "inspect", "short:8", status=3, named="No such image")
+    lamina.refused("image", "inspect", "short:8", named="No such image")

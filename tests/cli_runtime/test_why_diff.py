@@ -123,7 +123,7 @@ def test_diff_of_the_first_layers(three: Lamina) -> None:
         "D /gone/x",
     ]
     assert three.ok("diff", "three@0", "base").startswith("A /bin\nA /bin/sh\n")
-    three.refused("diff", "three@9", "three", status=2, named="only 3 layers")
+    three.refused("diff", "three@9", "three", named="only 3 layers")
 
 
 def test_diff_of_layers_and_in_json(three: Lamina) -> None:

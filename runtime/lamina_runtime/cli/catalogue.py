@@ -5,6 +5,7 @@ Kept apart from the modules so that a command imports one of them only.
 
 from __future__ import annotations
 
+from lamina_runtime.cli.flags import FlagError
 from lamina_runtime.errors import UsageError
 
 TYPE_CHECKING = False
@@ -167,8 +168,9 @@ def find(words: Sequence[str]) -> tuple[Verb | None, list[str]]:
         name = f"{words[0]} {words[1]}"
         if name in VERBS:
             return VERBS[name], list(words[2:])
-        what = "flag" if words[1].startswith("-") else "command"
-        raise UsageError(f"unknown {what}: lamina {name}")
+        if words[1].startswith("-"):
+            raise FlagError(f"unknown flag: lamina {name}")
+        raise UsageError(f"unknown command: lamina {name}")
     if words[0] in VERBS:
         return VERBS[words[0]], list(words[1:])
     raise UsageError(f"unknown command: lamina {words[0]}")

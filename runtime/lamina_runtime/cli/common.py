@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina_runtime.cli import output
+from lamina_runtime.cli import exit_codes, output
 from lamina_runtime.cli.flags import LIST, STRING, Flag
 from lamina_runtime.cli.table import FORMAT_HELP
 from lamina_runtime.errors import LaminaError
@@ -24,13 +24,17 @@ FORMAT_ONE = Flag(
 )
 FILTER = Flag("filter", "Filter output based on conditions provided", short="f", kind=LIST, word="filter")
 NO_TRUNC = Flag("no-trunc", "Don't truncate output")
+ONE_PLATFORM = Flag(
+    "platform", "Refuse an image that is not for this platform: os[/arch[/variant]]", kind=STRING
+)
+CONTENT_TRUST = Flag("disable-content-trust", "Accepted and ignored, as docker does", default=True)
 PLATFORM = Flag("platform", "Set platform if the source has several: os[/arch[/variant]]", kind=STRING)
 
 
-def each(words: Iterable[str], action: Callable[[str], None]) -> int:
+def each(words: Iterable[str], action: Callable[[str], None], *, own: bool = False) -> int:
     """Do something for each argument; a failure is told and the others go on.
 
-    Returns the status of the first failure, 0 if there was none.
+    Returns 0, or 1 if something failed; for verbs of our own the status of the first failure.
     """
     status = 0
     for word in words:
@@ -39,7 +43,7 @@ def each(words: Iterable[str], action: Callable[[str], None]) -> int:
         except LaminaError as error:
             output.flush()
             output.note(error.render())
-            status = status or error.exit_code
+            status = status or (error.exit_code if own else exit_codes.FAILURE)
     return status
 
 

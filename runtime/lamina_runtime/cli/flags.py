@@ -66,6 +66,7 @@ class Command:
         "minimum",
         "names",
         "opaque",
+        "own",
         "summary",
         "usage",
     )
@@ -82,6 +83,7 @@ class Command:
         interspersed: bool = True,
         opaque: bool = False,
         failure: int = 0,
+        own: bool = False,
     ) -> None:
         self.names, self.usage, self.summary, self.details = tuple(names), usage, summary, details
         self.flags = (*flags, Flag("help", "Print this help", short="h"))
@@ -89,6 +91,15 @@ class Command:
         self.interspersed = interspersed
         self.opaque = opaque  # somebody else reads the words
         self.failure = failure  # the status of all our own failures, where others are the container's
+        self.own = own  # a verb that docker does not have: its statuses say what kind of failure it is
+
+
+class FlagError(UsageError):
+    """There is no such flag, or it cannot have this value."""
+
+
+class CountError(UsageError):
+    """Too few or too many arguments."""
 
 
 class Parsed:
@@ -121,9 +132,14 @@ class Parsed:
         return list(value)
 
     def store(self, flag: Flag, value: str) -> None:
-        """Take the value of one occurrence; raise UsageError if it is not of the flag's kind."""
+        """Take the value of one occurrence; raise FlagError if it is not of the flag's kind."""
         self.given.add(flag.key)
         if flag.kind == LIST:
+            if flag.name == "filter" and "=" not in value:
+                raise FlagError(
+                    f'invalid argument "{value}" for "{flag.title}" flag: '
+                    "bad format of filter (expected name=value)"
+                )
             before = self._values.get(flag.key, ())
             assert isinstance(before, tuple)
             self._values[flag.key] = (*before, value)
@@ -132,16 +148,16 @@ class Parsed:
         elif flag.kind == NUMBER:
             digits = value.removeprefix("-")
             if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
-                raise UsageError(f'invalid argument "{value}" for "{flag.title}" flag: not a number')
+                raise FlagError(f'invalid argument "{value}" for "{flag.title}" flag: not a number')
             self._values[flag.key] = int(value)
         elif value in TRUE or value in FALSE:
             self._values[flag.key] = value in TRUE
         else:
-            raise UsageError(f'invalid argument "{value}" for "{flag.title}" flag: true or false expected')
+            raise FlagError(f'invalid argument "{value}" for "{flag.title}" flag: true or false expected')
 
 
 def parse(command: Command, words: Sequence[str]) -> Parsed:
-    """Take a command line apart; raise UsageError for what it cannot mean.
+    """Take a command line apart; raise FlagError for what it cannot mean.
 
     With --help among the flags everything else is forgiven: what is wanted is help.
     """
@@ -176,7 +192,7 @@ def _long(parsed: Parsed, word: str, following: list[str]) -> int:
     name, equals, value = word[2:].partition("=")
     flag = next((flag for flag in parsed.command.flags if flag.name == name), None)
     if flag is None:
-        raise UsageError(f"unknown flag: --{name}")
+        raise FlagError(f"unknown flag: --{name}")
     if equals:
         parsed.store(flag, value)
         return 0
@@ -184,7 +200,7 @@ def _long(parsed: Parsed, word: str, following: list[str]) -> int:
         parsed.store(flag, "true")
         return 0
     if not following:
-        raise UsageError(f"flag needs an argument: --{name}")
+        raise FlagError(f"flag needs an argument: --{name}")
     parsed.store(flag, following[0])
     return 1
 
@@ -194,7 +210,7 @@ def _short(parsed: Parsed, word: str, following: list[str]) -> int:
     for index, letter in enumerate(word[1:], 1):
         flag = next((flag for flag in parsed.command.flags if flag.short == letter), None)
         if flag is None:
-            raise UsageError(f"unknown shorthand flag: '{letter}' in {word}")
+            raise FlagError(f"unknown shorthand flag: '{letter}' in {word}")
         rest = word[index + 1 :]
         if flag.kind == SWITCH and not rest.startswith("="):
             parsed.store(flag, "true")
@@ -203,7 +219,7 @@ def _short(parsed: Parsed, word: str, following: list[str]) -> int:
             parsed.store(flag, rest.removeprefix("="))
             return 0
         if not following:
-            raise UsageError(f"flag needs an argument: '{letter}' in {word}")
+            raise FlagError(f"flag needs an argument: '{letter}' in {word}")
         parsed.store(flag, following[0])
         return 1
     return 0
@@ -222,4 +238,4 @@ def count(name: str, command: Command, parsed: Parsed) -> None:
         wanted = f"requires at least {least} argument{'s' if least > 1 else ''}"
     else:
         wanted = f"requires at most {most} argument{'s' if most > 1 else ''}"
-    raise UsageError(f"'lamina {name}' {wanted}")
+    raise CountError(f"'lamina {name}' {wanted}")

@@ -59,7 +59,7 @@ def entered(argv: Sequence[str]) -> int:
 def main(argv: Sequence[str]) -> int:
     """Run one command line; return its status.  KeyboardInterrupt and BrokenPipeError pass."""
     debug = False
-    name = ""
+    name, verb = "", None
     try:
         parsed = flags.parse(GLOBAL, argv)
         debug = parsed.switch("debug")
@@ -78,7 +78,9 @@ def main(argv: Sequence[str]) -> int:
         if debug:
             _show_trace(error)
         _complain(error, see=f" (see 'lamina {name}--help')")
-        return error.exit_code
+        if verb is not None:
+            return error.exit_code
+        return exit_codes.FLAG if isinstance(error, flags.FlagError) else exit_codes.FAILURE
     except (KeyboardInterrupt, BrokenPipeError, SystemExit):
         raise
     except Exception as error:  # noqa: BLE001 - the one place where failures become messages
@@ -97,13 +99,23 @@ def _run(verb: catalogue.Verb, words: Sequence[str], root: str) -> int:
     module = catalogue.load(verb)
     try:
         return _carry_out(module, verb, words, root)
+    except BrokenPipeError:
+        raise
     except (LaminaError, OSError) as error:
-        if not module.COMMAND.failure or isinstance(error, BrokenPipeError):
-            raise
         told = error if isinstance(error, LaminaError) else _told(error)
-        if told.exit_code not in (exit_codes.NOT_RUN, exit_codes.NOT_INSIDE):
-            told.exit_code = module.COMMAND.failure
-        raise told from None
+        told.exit_code = _status(module.COMMAND, told)
+        raise told from error.__cause__
+
+
+def _status(command: flags.Command, error: LaminaError) -> int:
+    """Return the status that a failure gives a command."""
+    if command.own and not command.failure:
+        return error.exit_code
+    if isinstance(error, flags.CountError):
+        return exit_codes.FAILURE
+    if command.failure and error.exit_code in (exit_codes.NOT_RUN, exit_codes.NOT_INSIDE):
+        return error.exit_code
+    return command.failure or (exit_codes.FLAG if isinstance(error, flags.FlagError) else exit_codes.FAILURE)
 
 
 def _carry_out(module: catalogue.Module, verb: catalogue.Verb, words: Sequence[str], root: str) -> int:

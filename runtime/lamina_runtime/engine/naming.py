@@ -16,7 +16,7 @@ from lamina_runtime.oci.reference import Reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import NamedTuple
 
     from lamina_runtime.oci.digest import Digest
@@ -60,6 +60,27 @@ def resolve(store: Store, word: str) -> Resolved:
         if image_id is not None:
             return Resolved(store.images.get(image_id), meant)
     raise NotFoundError(f"No such image: {reference.familiar if reference else word}")
+
+
+def resolve_for(store: Store, word: str, platform: str) -> Resolved:
+    """Return the image that a word means, which has to be one for `platform`; "" takes any."""
+    return resolve_among(store, word, [platform] if platform else [])
+
+
+def resolve_among(store: Store, word: str, platforms: Sequence[str]) -> Resolved:
+    """Return the image that a word means, which has to be one for one of `platforms`; none take any."""
+    found = resolve(store, word)
+    if platforms:
+        from lamina_runtime.oci.platform import Platform
+
+        wanted, own = [Platform.parse(text) for text in platforms], found.image.config.platform
+        if all(each.rank(own) is None for each in wanted):
+            raise NotFoundError(
+                f"image with reference {word} was found but does not provide the specified platform "
+                f"({', '.join(map(str, wanted))})",
+                hint=f"it is for {own}",
+            )
+    return found
 
 
 def _meanings(word: str) -> Iterator[Reference]:

@@ -42,15 +42,18 @@ class Removed(NamedTuple):
     deleted: tuple[str, ...]
 
 
-def remove(engine: Engine, word: str, *, force: bool) -> Removed:
-    """Remove one image or one of its names; raise NotFoundError or ConflictError."""
+def remove(engine: Engine, word: str, *, force: bool, platforms: Sequence[str] = ()) -> Removed:
+    """Remove one image or one of its names; raise NotFoundError or ConflictError.
+
+    An image that is for none of `platforms` is not found, if there are any.
+    """
     with engine.store.changing():
-        return _removed(engine, word, force=force)
+        return _removed(engine, naming.resolve_among(engine.store, word, platforms), force=force)
 
 
-def _removed(engine: Engine, word: str, *, force: bool) -> Removed:
+def _removed(engine: Engine, found: naming.Resolved, *, force: bool) -> Removed:
     store = engine.store
-    image, reference = naming.resolve(store, word)
+    image, reference = found
     names = [named for named in store.references.list() if named.image_id == image.id]
     if reference is not None:
         going = [named for named in names if _is_meant(named, reference)]

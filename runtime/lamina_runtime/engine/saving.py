@@ -26,11 +26,21 @@ DOCKER, OCI, DIRECTORY = "docker-archive", "oci-archive", "oci-dir"
 FORMATS = (DOCKER, OCI, DIRECTORY)
 
 
-def save(engine: Engine, words: Sequence[str], *, form: str, path: str, stream: BinaryIO | None) -> None:
-    """Write images to a file, a directory or a stream."""
+def save(
+    engine: Engine,
+    words: Sequence[str],
+    *,
+    form: str,
+    path: str,
+    stream: BinaryIO | None,
+    platform: str = "",
+) -> None:
+    """Write images, all of them for `platform` if there is one, to a file, a directory or a stream."""
     store = engine.store
     with store.lease("save"):
         images = chosen(store, words)
+        for saved in images if platform else ():
+            naming.resolve_for(store, str(saved.image.id), platform)
         if form == DIRECTORY:
             top = Path(path)
             top.mkdir(exist_ok=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lamina_unionfs.complete_path import complete
 
+from lamina_runtime.engine import naming
 from lamina_runtime.engine.loading import own_platform
 from lamina_runtime.errors import UsageError
 from lamina_runtime.oci.platform import Platform
@@ -127,16 +128,24 @@ def push(
     access: Access,
     progress: Progress,
     compression: str | None,
+    platform: str = "",
 ) -> Pushed:
-    """Send an image to its registry."""
+    """Send an image to its registry; with a platform, its manifest alone."""
     session = options(access)
+    if platform:
+        naming.resolve_for(engine.store, str(reference), platform)
     import trio
 
     from lamina_runtime.registry import push as verbs
 
     async def run() -> Pushed:
         return await verbs.push(
-            engine.store, reference, options=session, progress=progress, compression=compression
+            engine.store,
+            reference,
+            options=session,
+            progress=progress,
+            compression=compression,
+            alone=bool(platform),
         )
 
     return trio.run(run)

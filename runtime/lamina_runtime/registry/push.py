@@ -33,6 +33,7 @@ from lamina_runtime.registry.threads import entered, for_all
 from lamina_runtime.registry.upload import Upload
 from lamina_runtime.store.references import Named
 from lamina_runtime.store.store import Store
+from lamina_runtime.value import replace
 
 MAX_REFERENCES = 10_000  # looked at for places to mount from
 in_thread = trio.to_thread.run_sync
@@ -67,15 +68,20 @@ async def push(
     options: SessionOptions,
     progress: Progress | None = None,
     compression: str | None = "gzip",
+    alone: bool = False,
 ) -> Pushed:
-    """Send what `reference` names; `compression` is for layers that have none (None: as they are)."""
+    """Send what `reference` names; `compression` is for layers that have none (None: as they are).
+
+    `alone` sends the manifest without the index that it came from.
+    """
     if reference.tag is None:
         raise LaminaError(f"{reference.familiar}: push needs a tag")
     async with Session(options) as session, entered(store.lease(f"push {reference}")):
         named = await in_thread(store.references.get, reference)
         if named is None:
             raise NotFoundError(f"{reference.familiar}: no such image")
-        plan = await in_thread(_plan, store, named, compression)
+        origin = replace(named, index=None) if alone else named
+        plan = await in_thread(_plan, store, origin, compression)
         (source,) = session.sources(reference, push=True)
         mounts = await in_thread(_mounts, store, reference, {blob.digest for blob in plan.blobs})
         shown = progress or Silent()

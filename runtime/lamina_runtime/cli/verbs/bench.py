@@ -15,6 +15,7 @@ COMMAND = Command(
     "Measure against kernel overlayfs, fuse-overlayfs and podman",
     arguments=(0, 1 << 30),
     opaque=True,
+    own=True,
 )
 
 

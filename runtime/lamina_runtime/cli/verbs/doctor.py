@@ -15,6 +15,7 @@ COMMAND = Command(
     "[OPTIONS]",
     "Try what containers need of this host, say what is missing and what would mend it",
     flags=(Flag("format", "Format output: 'table' or 'json'", kind=STRING),),
+    own=True,
 )
 
 

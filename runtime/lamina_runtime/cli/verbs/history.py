@@ -19,6 +19,7 @@ COMMAND = Command(
         common.FORMAT,
         Flag("human", "Print sizes and dates in human readable format", short="H", default=True),
         common.NO_TRUNC,
+        common.ONE_PLATFORM,
         Flag("quiet", "Only show image IDs", short="q"),
     ),
     arguments=(1, 1),
@@ -39,7 +40,7 @@ def run(parsed: Parsed, engine: Engine) -> int:
     """Print the steps of an image, the last first."""
     from lamina_runtime.engine import naming, steps
 
-    image = naming.resolve(engine.store, parsed.arguments[0]).image
+    image = naming.resolve_for(engine.store, parsed.arguments[0], parsed.text("platform")).image
     full, people = parsed.switch("no_trunc"), parsed.switch("human")
     ids = [(str(image.id) if full else image.id.short), *[MISSING] * len(image.config.history)]
     rows = [

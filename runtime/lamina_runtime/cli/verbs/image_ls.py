@@ -22,6 +22,7 @@ COMMAND = Command(
         common.FORMAT,
         common.NO_TRUNC,
         Flag("quiet", "Only show image IDs", short="q"),
+        Flag("tree", "List each image with its platforms, also those that are not here"),
     ),
     arguments=(0, 1),
     details="Filters: dangling=BOOL, label=KEY[=VALUE], before=IMAGE, since=IMAGE, until=TIME,\n"
@@ -40,6 +41,7 @@ HEADINGS = {
     "SharedSize": "SHARED SIZE",
     "UniqueSize": "UNIQUE SIZE",
 }
+TREE = {name: name for name in ("IMAGE", "ID", "DISK USAGE", "CONTENT SIZE", "EXTRA")}
 PLAIN = ("Repository", "Tag", "ID", "CreatedSince", "Size")
 NONE = "<none>"
 
@@ -49,6 +51,8 @@ def run(parsed: Parsed, engine: Engine) -> int:
     from lamina_runtime.engine import listing
 
     pattern = parsed.arguments[0] if parsed.arguments else ""
+    if parsed.switch("tree"):
+        return _show_tree(parsed, engine, pattern)
     rows = listing.rows(engine.store, pattern=pattern, words=parsed.several("filter"))
     full = parsed.switch("no_trunc")
     if parsed.switch("quiet") and not parsed.text("format"):
@@ -59,6 +63,32 @@ def run(parsed: Parsed, engine: Engine) -> int:
     shown = [_fields(row, full=full) for row in rows]
     table.show(shown, table.Columns(HEADINGS, plain), parsed.text("format"))
     return 0
+
+
+def _show_tree(parsed: Parsed, engine: Engine, pattern: str) -> int:
+    from lamina_runtime.engine import image_tree
+    from lamina_runtime.errors import UsageError
+
+    for key in ("quiet", "no_trunc", "digests", "format"):
+        if key in parsed.given:
+            raise UsageError(f"--{key.replace('_', '-')} is not yet supported with --tree")
+    rows: list[dict[str, object]] = []
+    for top in image_tree.tops(engine, pattern=pattern, words=parsed.several("filter")):
+        disk, content = (sum(column) for column in zip(*[each[2:4] for each in top.variants], strict=True))
+        name = top.reference.familiar if top.reference else "<untagged>"
+        rows.append(_node(name, top.digest.short, disk, content, any(each.in_use for each in top.variants)))
+        for each in top.variants:
+            branch = "└─" if each is top.variants[-1] else "├─"
+            rows.append(
+                _node(f"{branch} {each.platform}", each.digest.short, each.disk, each.content, each.in_use)
+            )
+    table.show(rows, table.Columns(TREE, tuple(TREE)), "")
+    return 0
+
+
+def _node(name: str, digest: str, disk: int, content: int, in_use: bool) -> dict[str, object]:  # noqa: FBT001
+    values = (name, digest, human.size(disk), human.size(content), "U" if in_use else "")
+    return dict(zip(TREE, values, strict=True))
 
 
 def _id(row: Row, *, full: bool) -> str:

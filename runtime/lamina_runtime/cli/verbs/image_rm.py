@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lamina_runtime.cli import common, output
-from lamina_runtime.cli.flags import Command, Flag
+from lamina_runtime.cli.flags import LIST, Command, Flag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ COMMAND = Command(
     flags=(
         Flag("force", "Force removal of the image", short="f"),
         Flag("no-prune", "Keep the layers that only this image needed, until the next gc"),
+        Flag("platform", "Remove only what is for one of these platforms: os[/arch[/variant]]", kind=LIST),
     ),
     arguments=(1, 1 << 30),
 )
@@ -33,7 +34,7 @@ def run(parsed: Parsed, engine: Engine) -> int:
     def remove(word: str) -> None:
         nonlocal deleted
         try:
-            removed = removal.remove(engine, word, force=force)
+            removed = removal.remove(engine, word, force=force, platforms=parsed.several("platform"))
         except NotFoundError:
             if not force:  # with --force, what is gone is no failure, as with docker
                 raise

@@ -16,20 +16,21 @@ COMMAND = Command(
     ("image inspect",),
     "[OPTIONS] IMAGE [IMAGE...]",
     "Display detailed information on one or more images",
-    flags=(common.FORMAT_ONE,),
+    flags=(common.FORMAT_ONE, common.ONE_PLATFORM),
     arguments=(1, 1 << 30),
 )
 
 
 def run(parsed: Parsed, engine: Engine) -> int:
     """Print all that is known of images."""
-    return show(parsed, lambda word: _image(engine, word))
+    platform = parsed.text("platform")
+    return show(parsed, lambda word: _image(engine, word, platform))
 
 
-def _image(engine: Engine, word: str) -> dict[str, object]:
+def _image(engine: Engine, word: str, platform: str) -> dict[str, object]:
     from lamina_runtime.engine import inspecting, naming
 
-    return inspecting.describe(engine.store, naming.resolve(engine.store, word).image)
+    return inspecting.describe(engine.store, naming.resolve_for(engine.store, word, platform).image)
 
 
 def show(parsed: Parsed, describe: Callable[[str], dict[str, object]]) -> int:

@@ -30,6 +30,7 @@ COMMAND = Command(
         Flag("quiet", "List directories only", short="q"),
     ),
     arguments=(0, 2),
+    own=True,
 )
 HEADINGS = {
     "Mountpoint": "MOUNTPOINT",

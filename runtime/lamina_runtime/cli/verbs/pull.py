@@ -16,6 +16,7 @@ COMMAND = Command(
     "Download an image from a registry",
     flags=(
         Flag("all-tags", "Download all tagged images in the repository", short="a"),
+        common.CONTENT_TRUST,
         Flag("discard-blobs", "Keep no compressed blobs: less space, but a later push has other digests"),
         common.PLATFORM,
         Flag("quiet", "Suppress verbose output", short="q"),

@@ -23,6 +23,12 @@ COMMAND = Command(
             kind=STRING,
             default="gzip",
         ),
+        common.CONTENT_TRUST,
+        Flag(
+            "platform",
+            "Push the manifest for this platform alone, not the index it came from: os[/arch[/variant]]",
+            kind=STRING,
+        ),
         Flag("quiet", "Suppress verbose output", short="q"),
         *common.REGISTRY_FLAGS,
     ),
@@ -55,6 +61,7 @@ def run(parsed: Parsed, engine: Engine) -> int:
                 access=common.access(parsed),
                 progress=shown,
                 compression=COMPRESSIONS[parsed.text("compression")],
+                platform=parsed.text("platform"),
             )
         output.line(str(pushed.reference) if quiet else pushed.status)
     return 0

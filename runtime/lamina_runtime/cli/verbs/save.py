@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from lamina_runtime.cli import output
+from lamina_runtime.cli import common, output
 from lamina_runtime.cli.flags import STRING, Command, Flag
 
 TYPE_CHECKING = False
@@ -23,6 +23,7 @@ COMMAND = Command(
             kind=STRING,
             default="docker-archive",
         ),
+        common.ONE_PLATFORM,
         Flag("output", "Write to a file, instead of STDOUT", short="o", kind=STRING, word="path"),
     ),
     arguments=(1, 1 << 30),
@@ -42,5 +43,12 @@ def run(parsed: Parsed, engine: Engine) -> int:
         raise UsageError("--format oci-dir needs --output")
     if not path and output.on_terminal(sys.stdout):
         raise LaminaError("cowardly refusing to save to a terminal", hint="use the -o flag or redirect")
-    saving.save(engine, parsed.arguments, form=form, path=path, stream=None if path else output.binary())
+    saving.save(
+        engine,
+        parsed.arguments,
+        form=form,
+        path=path,
+        stream=None if path else output.binary(),
+        platform=parsed.text("platform"),
+    )
     return 0

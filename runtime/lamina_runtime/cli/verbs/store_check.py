@@ -18,6 +18,7 @@ COMMAND = Command(
         Flag("full", "Compare every digest, not only the fast checksums"),
         Flag("quiet", "Show no progress", short="q"),
     ),
+    own=True,
 )
 NAME = "store"
 

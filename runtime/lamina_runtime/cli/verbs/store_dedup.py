@@ -15,6 +15,7 @@ COMMAND = Command(
     "[OPTIONS]",
     "Keep content that is in several layers once",
     flags=(Flag("quiet", "Only tell how much space that gave", short="q"),),
+    own=True,
 )
 NAME = "store"
 

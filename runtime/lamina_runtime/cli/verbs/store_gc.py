@@ -18,6 +18,7 @@ COMMAND = Command(
         Flag("dry-run", "Only tell what would be removed", short="n"),
         Flag("quiet", "Only tell how much that is", short="q"),
     ),
+    own=True,
 )
 
 

@@ -21,6 +21,7 @@ COMMAND = Command(
         Flag("remove-upper", "Also remove a named upper, with all that was written"),
     ),
     arguments=(0, 1 << 30),
+    own=True,
 )
 
 
@@ -45,10 +46,10 @@ def run(parsed: Parsed, engine: Engine) -> int:
 
     if parsed.switch("all"):
         places = {mount.place: mount for mount in mounts.active(engine)}
-        return common.each(sorted(places, reverse=True), lambda place: unmount(places[place]))
+        return common.each(sorted(places, reverse=True), lambda place: unmount(places[place]), own=True)
 
     def by_word(word: str) -> None:
         for mount in mounting.meant(engine, [word]):
             unmount(mount)
 
-    return common.each(parsed.arguments, by_word)
+    return common.each(parsed.arguments, by_word, own=True)

@@ -19,6 +19,7 @@ COMMAND = Command(
     arguments=(0, 1 << 30),
     interspersed=False,
     failure=exit_codes.CONTAINER,
+    own=True,
 )
 
 

@@ -16,6 +16,7 @@ COMMAND = Command(
     "Check images against their digests: manifest, configuration, layers, metadata",
     flags=(Flag("quiet", "Only tell what is wrong", short="q"),),
     arguments=(1, 1 << 30),
+    own=True,
 )
 
 
@@ -29,4 +30,4 @@ def run(parsed: Parsed, engine: Engine) -> int:
         if not parsed.switch("quiet"):
             output.line(f"{word}: verified {image.id}")
 
-    return common.each(parsed.arguments, verify)
+    return common.each(parsed.arguments, verify, own=True)

@@ -18,6 +18,7 @@ COMMAND = Command(
     flags=(Flag("format", "'json', or a Go template", kind=STRING), common.NO_TRUNC),
     arguments=(2, 2),
     details="Layers are counted from 1, the base.",
+    own=True,
 )
 WIDEST = 72
 
