@@ -200,3 +200,14 @@ def test_save_does_not_touch_the_old_file_when_it_fails(loaded: Lamina) -> None:
     loaded.refused("save", "-o", target, "one", "none", status=1)
     assert target.read_text() == "old"
     assert [path.name for path in loaded.top.iterdir() if path.name.startswith(".kept")] == []
+
+
+def test_what_passes_by_was_not_there_before(lamina: Lamina) -> None:
+    path = docker_archive(lamina.top / "old.tar")
+    with path.open("rb") as packed:
+        told = lamina.run("load", input=packed.read(), text=False)
+    assert told.returncode == 0
+    assert b"already exists" not in told.stderr
+    assert told.stderr.count(b"Load complete") == 3  # the archive, and its two layers
+    again = lamina.run("load", "-i", path)
+    assert again.stderr.count("Layer already exists") == 2

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli_runtime.conftest import BASE, SECOND, Lamina
 from tests.cli_runtime.test_archives import archive, config
-from tests.support.images import Layout
+from tests.support.images import Layout, layer, noise
 
 
 def manifest(*layers: str, tags: tuple[str, ...] = ("x:1",), name: str = "c.json") -> bytes:
@@ -270,3 +270,61 @@ def test_layouts_read_nothing_but_their_files(lamina: Lamina, name: str) -> None
     lamina.refused("load", "-qi", top)
     (top / "manifest.json").write_bytes(manifest(name="c.json"))
     assert lamina.ok("load", "-qi", top) == "Loaded image: x:1\n"
+
+
+JUNK = [
+    b"hello\n",
+    b"{}" * 400,
+    b"\xff" * 5000,
+    b"\x80" * 600,
+    b"x" * 512,
+    bytes(range(256)) * 40,
+    b"PK\3\4" * 99,
+]
+
+
+@pytest.mark.parametrize("junk", JUNK)
+def test_what_is_no_archive_is_called_so(lamina: Lamina, junk: bytes) -> None:
+    path = lamina.top / "junk"
+    path.write_bytes(junk)
+    path.chmod(0o644)
+    told = lamina.refused("load", "-qi", path, named="error: not an image archive\n")
+    with path.open("rb") as stream:
+        assert lamina.refused("load", "-q", stdin=stream) == told
+
+
+def test_a_refused_load_takes_back_what_it_brought_and_nothing_else(loaded: Lamina) -> None:
+    good, bad = noise_layer(1), noise_layer(2)
+    loaded.ok("rmi", "--no-prune", "two")
+    before = loaded.contents()
+    members = {"1": good, "2": SECOND, "3": bad, "c.json": config(good, SECOND, b"x")}
+    path = archive(loaded.top / "x.tar", members | {"manifest.json": manifest("1", "2", "3")})
+    loaded.refused("load", "-qi", path)
+    assert loaded.contents() == before
+    loaded.ok("store", "gc")
+    assert len(loaded.contents()) < len(before)
+
+
+def test_of_two_images_none_appears_if_one_is_refused(lamina: Lamina) -> None:
+    broken = io.BytesIO()
+    with tarfile.open(fileobj=broken, mode="w") as tar:
+        member = tarfile.TarInfo("link")
+        member.type, member.linkname = tarfile.LNKTYPE, "nowhere"
+        tar.addfile(member)
+    both = [
+        {"Config": "a.json", "RepoTags": ["a:1"], "Layers": ["a.tar"]},
+        {"Config": "b.json", "RepoTags": ["b:1"], "Layers": ["b.tar"]},
+    ]
+    members = {
+        "a.tar": BASE,
+        "b.tar": broken.getvalue(),
+        "a.json": config(BASE),
+        "b.json": config(broken.getvalue()),
+        "manifest.json": json.dumps(both).encode(),
+    }
+    lamina.refused("load", "-qi", archive(lamina.top / "x.tar", members), named="nowhere")
+    assert lamina.contents() == []
+
+
+def noise_layer(seed: int) -> bytes:
+    return layer({f"file{seed}": noise(3000, seed=seed)})

@@ -3,7 +3,7 @@
 Theory.  What the archive says is read and checked first as far as its form allows; then the layers
 come, several at a time, each verified against its diffID (and its digest, where a manifest names
 one); only when everything is there do images appear, and names last.  All of it is held by the
-load's lease.  If anything is refused, what was taken is nobody's, and the caller sweeps it away.
+load's lease.  If anything is refused, what was brought goes again, unless somebody needs it by now.
 """
 
 from __future__ import annotations
@@ -71,9 +71,11 @@ class Loaded:
 
 def load(store: Store, name: str, choice: Choice, progress: Progress) -> list[Loaded]:
     """Load all images of an archive; raise ArchiveError, OciError or IntegrityError."""
-    with store.lease(f"load {name}") as lease, _archive(store, name, progress) as archive:
+    with store.attempt(f"load {name}") as lease, _archive(store, name, progress) as archive:
         found = _images(archive, choice, lambda part: _layer(store, archive, part, progress))
         _take_layers(store, archive, found, progress)
+        for wanted in found:  # all of them, before one appears
+            store.images.prepare(wanted.config.diff_ids)
         return [_install(store, wanted, lease) for wanted in found]
 
 
@@ -164,7 +166,7 @@ def _take_layers(store: Store, archive: Archive, found: Sequence[Wanted], progre
 def _layer(store: Store, archive: Archive, part: Part, progress: Progress) -> LayerInfo:
     """See to it that one layer is there and is the one that is meant."""
     name = part.diff_id.short if part.diff_id else part.name[:12]
-    if part.diff_id and store.layers.has(part.diff_id):
+    if part.diff_id and not archive.passing and store.layers.has(part.diff_id):
         info = store.layers.info(part.diff_id)
         if part.descriptor is None or store.blobs.has(part.descriptor.digest):
             progress.done(name, "Layer already exists")

@@ -60,7 +60,9 @@ Opener = Callable[[Descriptor | None, Digest | None], AbstractContextManager[Sin
 
 
 class Archive(Protocol):
-    """An archive under any form."""
+    """An archive under any form; one that is `passing` has brought its layers already."""
+
+    passing: bool
 
     def has(self, name: str) -> bool:
         """Tell whether there is a file of this name."""
@@ -124,6 +126,8 @@ def _leads_out(member: Member) -> ArchiveError:
 class IndexedTar:
     """A plain tar in a file, read where needed."""
 
+    passing = False
+
     def __init__(self, descriptor: int, stream: Readable, opener: Opener) -> None:
         self._descriptor, self._opener = descriptor, opener
         self._members = Members()
@@ -162,6 +166,8 @@ class IndexedTar:
 
 class PassingTar:
     """A tar that passes by once: everything is taken as it comes."""
+
+    passing = True
 
     def __init__(self, stream: Readable, opener: Opener, advance: Advance) -> None:
         self._members = Members()

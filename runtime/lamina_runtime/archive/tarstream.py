@@ -159,17 +159,15 @@ class TarStream:
             data = self._stream.read(BLOCK - len(block))
             if not data:
                 if block:
-                    raise _truncated()
+                    raise _truncated() if self._position else _foreign()
                 return None
             block += data
         self._position += BLOCK
         if not block.strip(b"\0"):
             return None
-        if _number(block[148:156], "checksum") != sum(block[:148]) + 8 * 32 + sum(block[156:]):
+        if _checksum(block[148:156]) != sum(block[:148]) + 8 * 32 + sum(block[156:]):
             if self._position == BLOCK:
-                raise ArchiveError(
-                    "not an archive", hint="a tar (also compressed) or an OCI layout is wanted"
-                )
+                raise _foreign()
             raise ArchiveError(f"the archive is damaged near byte {self._position - BLOCK}")
         return block
 
@@ -182,6 +180,10 @@ def clean(name: str) -> str:
     if name.startswith("/") or ".." in parts:
         raise ArchiveError(f"the archive has a member that leads out of it: {name!r}")
     return "/".join(parts)
+
+
+def _foreign() -> ArchiveError:
+    return ArchiveError("not an image archive", hint="a tar (also compressed) or an OCI layout is wanted")
 
 
 def _truncated() -> ArchiveError:
@@ -198,10 +200,13 @@ def _number(field: bytes, what: str) -> int:
         return int.from_bytes(bytes((field[0] & 0x7F,)) + field[1:], "big")
     digits = field.split(b"\0", 1)[0].strip(b" ")
     if digits.strip(b"01234567"):
-        if what == "checksum":
-            return -1
         raise ArchiveError(f"the archive has a malformed {what}")
     return int(digits or b"0", 8)
+
+
+def _checksum(field: bytes) -> int:
+    digits = field.split(b"\0", 1)[0].strip(b" ")
+    return int(digits, 8) if digits and not digits.strip(b"01234567") else -1
 
 
 def _decimal(text: str) -> int:

@@ -64,21 +64,17 @@ def import_(
         Platform.parse(platform) if platform else own_platform(),
     )
     _edited(wish, created="")  # refuses bad changes before anything is read
-    try:
-        with engine.store.lease(f"import {source}") as lease:
-            with _opened(source) as (stream, size):
-                layer = _take(engine, stream, size, progress)
-            config = _edited(wish, created=moments.creation_time()).with_step(
-                History(created=moments.creation_time(), comment=wish.message), layer.diff_id
-            )
-            manifest = build_manifest(
-                config.descriptor(), [Descriptor(media.OCI_LAYER, layer.diff_id, layer.size)]
-            )
-            names = [wish.name] if wish.name else []
-            return engine.store.images.add(manifest, config, lease, names=names).id
-    except BaseException:
-        engine.store.collect()
-        raise
+    with engine.store.attempt(f"import {source}") as lease:
+        with _opened(source) as (stream, size):
+            layer = _take(engine, stream, size, progress)
+        config = _edited(wish, created=moments.creation_time()).with_step(
+            History(created=moments.creation_time(), comment=wish.message), layer.diff_id
+        )
+        manifest = build_manifest(
+            config.descriptor(), [Descriptor(media.OCI_LAYER, layer.diff_id, layer.size)]
+        )
+        names = [wish.name] if wish.name else []
+        return engine.store.images.add(manifest, config, lease, names=names).id
 
 
 @contextlib.contextmanager

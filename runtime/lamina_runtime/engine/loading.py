@@ -22,11 +22,7 @@ def load(
         raise UsageError("requested load from stdin, but stdin is empty")
     wanted = Platform.parse(platform) if platform else own_platform()
     choice = loading.Choice(wanted, strict=bool(platform), repository=repository)
-    try:
-        return loading.load(engine.store, name, choice, progress)
-    except BaseException:
-        engine.store.collect()
-        raise
+    return loading.load(engine.store, name, choice, progress)
 
 
 def own_platform() -> Platform:

@@ -78,6 +78,7 @@ class BlobStore:
             self._ground.rely(digest)
             path = self._place.blob(digest)
             if not path.exists():
+                self._ground.bring(digest)
                 files.replace(path, data, temporary=self._place.temporary)
         return digest
 
@@ -130,8 +131,9 @@ class BlobWriter:
         with self._ground.reported():
             self._partial.sync()
         with self._ground.together():
-            self._ground.rely(digest)
-            self._partial.place_at(self._ground.place.blob(digest))
+            target = self._ground.place.blob(digest)
+            (self._ground.rely if target.exists() else self._ground.bring)(digest)
+            self._partial.place_at(target)
         return digest
 
     def _refuse(self, expected: object, actual: object) -> NoReturn:

@@ -7,7 +7,7 @@ removed, so that a crash in the middle leaves only strays, which the next collec
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from lamina_runtime.oci.digest import Digest
 from lamina_runtime.store import files, lease, marking
 from lamina_runtime.store.ground import Ground
 from lamina_runtime.store.partial import PREFIX
-from lamina_runtime.store.place import Place
+from lamina_runtime.store.place import Place, tag
 
 PATIENCE = 24 * 3600.0  # seconds for which an interrupted transfer can be gone on with
 
@@ -30,8 +30,8 @@ class Reclaimed:
     others: int  # metadata, interrupted transfers, strays
 
 
-def collect(ground: Ground, *, dry_run: bool) -> Reclaimed:
-    """Remove what nobody needs."""
+def collect(ground: Ground, *, dry_run: bool, only: Collection[Digest] | None = None) -> Reclaimed:
+    """Remove what nobody needs; with `only`, just what is named by it."""
     place = ground.place
     with ground.together() if dry_run else ground.alone():
         if not dry_run:
@@ -42,8 +42,14 @@ def collect(ground: Ground, *, dry_run: bool) -> Reclaimed:
         needed = marking.needed(place)
         blobs = [(digest, path) for digest, path in blobs if digest not in needed.blobs]
         layers = [path for path in layers if path.name not in needed.tags]
-        others = [path for path in stacks if path.name not in needed.stacks]
-        others += list(_left(place, loose))
+        stacks = [path for path in stacks if path.name not in needed.stacks]
+        if only is None:
+            others = [*stacks, *_left(place, loose)]
+        else:
+            tags, names = {tag(digest) for digest in only}, {digest.hex for digest in only}
+            blobs = [(digest, path) for digest, path in blobs if digest in only]
+            layers = [path for path in layers if path.name in tags]
+            others = [path for path in stacks if path.name in names]
         doomed = [path for _, path in blobs] + others
         size = sum(map(_size, doomed)) + sum(_size(path) for layer in layers for path in _parts(place, layer))
         if not dry_run:

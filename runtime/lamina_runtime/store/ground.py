@@ -51,10 +51,18 @@ class Ground:
 
     def rely(self, digest: Digest) -> None:
         """Note something in every open lease; inside of together(), before it is looked at."""
-        with self._lock:
-            leases = tuple(self._leases)
-        for each in leases:
+        for each in self._open():
             each.hold(digest)
+
+    def bring(self, digest: Digest) -> None:
+        """Note as rely() does that something new is added."""
+        for each in self._open():
+            each.hold(digest)
+            each.brought.add(digest)
+
+    def _open(self) -> tuple[Lease, ...]:
+        with self._lock:
+            return tuple(self._leases)
 
     def end_lease(self, name: str) -> bool:
         """End a lease by its name; say whether it was there."""

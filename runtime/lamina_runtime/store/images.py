@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lamina_runtime.oci.manifest import Index, Manifest
     from lamina_runtime.oci.reference import Reference
     from lamina_runtime.store.blobs import BlobStore
+    from lamina_runtime.store.forms import LayerInfo
     from lamina_runtime.store.ground import Ground
     from lamina_runtime.store.layers import LayerStore
     from lamina_runtime.store.lease import Lease
@@ -152,14 +153,11 @@ class ImageStore:
         with self._ground.together():
             for digest in (config.id, manifest.digest, *config.diff_ids, stack):
                 lease.hold(digest)
-        infos = [self._layers().info(diff_id) for diff_id in config.diff_ids]
+        infos = self.prepare(config.diff_ids)
         self._blobs().add(manifest.raw, expected=manifest.digest)
         self._blobs().add(config.raw, expected=config.id)
         if index is not None:
             self._blobs().add(index.raw, expected=index.digest)
-        from lamina_runtime.store import metadata
-
-        metadata.ensure(self._ground, infos)
         with self._ground.changing():
             before = read_record(self._place, config.id)
             others = [found for found in before.manifests if found != manifest.descriptor] if before else []
@@ -178,6 +176,19 @@ class ImageStore:
                     name, config.id, manifest.descriptor, index.descriptor if index else None
                 )
         return Image(record, self._ground, self._blobs)
+
+    def prepare(self, diff_ids: Sequence[Digest]) -> builtins.list[LayerInfo]:
+        """Make the metadata of a stack of layers, unless it is there; returns what is known of them.
+
+        Raises MissingError, and LayerError for layers that do not make an image.
+        """
+        from lamina_runtime.store import metadata
+
+        with self._ground.together():
+            self._ground.rely(Digest("sha256", stack_name(diff_ids)))
+        infos = [self._layers().info(diff_id) for diff_id in diff_ids]
+        metadata.ensure(self._ground, infos)
+        return infos
 
     def get(self, image_id: Digest) -> Image:
         """Return an image; raises MissingError.  Inside of a lease it then stays."""

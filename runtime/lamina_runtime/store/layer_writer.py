@@ -128,8 +128,11 @@ class LayerWriter:
             self._ground.rely(taken.diff_id)
             self._ground.rely(taken.blob)
             if self._keeps(taken):
+                if not place.blob(taken.blob).exists():
+                    self._ground.bring(taken.blob)
                 self._partial.place_at(place.blob(taken.blob))
             if not place.layer(taken.diff_id).exists():
+                self._ground.bring(taken.diff_id)
                 if self._tar_fd == self._partial.fd:
                     self._partial.place_at(place.device(taken.diff_id))
                 else:

@@ -69,6 +69,7 @@ class Lease:
         self.path = path
         self._fd, self._header, self._together = fd, header, together
         self._noted: set[str] = set()
+        self.brought: set[Digest] = set()  # what was not there before; collect() takes just that back
         self._lock = threading.Lock()
         self._given = False
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamina_runtime.layer.errors import LayerError
+from lamina_runtime.oci.digest import Digest
 from lamina_runtime.store import files, forms, moves
 from lamina_runtime.store.errors import StoreError
 from lamina_runtime.store.forms import LayerInfo
@@ -24,6 +25,7 @@ def ensure(ground: Ground, layers: Sequence[LayerInfo]) -> Path:
     if path.exists():
         return path
     with ground.together():
+        ground.bring(Digest("sha256", path.name))
         name = files.temporary_name(ground.place.temporary)
         try:
             write(ground.place, layers, name)

@@ -8,21 +8,22 @@ it is safe under threads and under several processes on one store.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 from lamina_runtime.layer.limits import DEFAULT, Limits
 from lamina_runtime.store import format as store_format
-from lamina_runtime.store.errors import reported
+from lamina_runtime.store.errors import StoreError, reported
 from lamina_runtime.store.ground import Ground
 from lamina_runtime.store.images import ImageStore
 from lamina_runtime.store.references import ReferenceStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import contextlib
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
+    from lamina_runtime.oci.digest import Digest
     from lamina_runtime.store.blobs import BlobStore
     from lamina_runtime.store.collect import Reclaimed
     from lamina_runtime.store.dedup import Deduped
@@ -79,11 +80,24 @@ class Store:
         """
         return self._ground.changing()
 
-    def collect(self, *, dry_run: bool = False) -> Reclaimed:
-        """Remove what neither an image nor a lease needs."""
+    def collect(self, *, dry_run: bool = False, only: Collection[Digest] | None = None) -> Reclaimed:
+        """Remove what neither an image nor a lease needs; with `only`, nothing but what that names."""
         from lamina_runtime.store.collect import collect
 
-        return collect(self._ground, dry_run=dry_run)
+        return collect(self._ground, dry_run=dry_run, only=only)
+
+    @contextlib.contextmanager
+    def attempt(self, reason: str) -> Iterator[Lease]:
+        """Give a lease for something that leaves nothing if it fails: what it brought is taken back."""
+        with contextlib.ExitStack() as stack:
+            lease = stack.enter_context(self.lease(reason))
+            try:
+                yield lease
+            except BaseException:
+                stack.close()
+                with contextlib.suppress(StoreError):  # what happened first is what is told
+                    self.collect(only=lease.brought)
+                raise
 
     def check(self, *, full: bool, progress: Progress | None = None) -> list[Problem]:
         """Return what is wrong, sorted.  `full` hashes everything, otherwise sums are compared.
