@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,3 +70,15 @@ def at(
         return function(*args, **kwargs)
 
     monkeypatch.setattr(owner, name, called)
+
+
+def waits(lock: Path) -> bool:
+    """Tell whether who wants a lock alone has to wait."""
+    fd = os.open(lock, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

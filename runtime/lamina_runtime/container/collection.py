@@ -9,7 +9,9 @@ A name is a symbolic link to an id, and counts only if the record says the same;
 one lock, so that of several who want one exactly one gets it.
 """
 
+import builtins
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -42,7 +44,11 @@ class Containers:
     def __init__(self, data: Path, run: Path) -> None:
         self._data, self._run, self._names = data / "containers", run / "containers", data / "names"
         for path in (self._data, self._names, self._run):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as exc:  # who only looks at images needs none
+                if exc.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                    raise
 
     def create(
         self,
@@ -104,7 +110,7 @@ class Containers:
             return found
         matches = []
         if _ID.fullmatch(text):
-            matches = [one for one in os.listdir(self._data) if one.startswith(text) and self._is_there(one)]
+            matches = [one for one in self._everything() if one.startswith(text) and self._is_there(one)]
         if len(matches) > 1:
             raise UsageError(f"more than one container begins with {text}")
         if not matches:
@@ -114,7 +120,7 @@ class Containers:
     def list(self) -> list[Container]:
         """Return all, the newest first."""
         found = []
-        for name in os.listdir(self._data):
+        for name in self._everything():
             with contextlib.suppress(NotFoundError):  # being made, or removed
                 found.append(self._load(name))
         return sorted(found, key=lambda one: one.record.created, reverse=True)
@@ -130,7 +136,7 @@ class Containers:
 
     def clear_debris(self, clear: Callable[[Path], None] = lambda _: None) -> None:
         """Remove what killed commands left."""
-        for name in os.listdir(self._data):
+        for name in self._everything():
             if self._is_there(name):
                 continue
             with contextlib.ExitStack() as stack:
@@ -161,6 +167,12 @@ class Containers:
             yield
         finally:
             os.close(fd)
+
+    def _everything(self) -> builtins.list[str]:
+        try:
+            return os.listdir(self._data)
+        except (FileNotFoundError, PermissionError):
+            return []
 
     def _named(self, name: str) -> Container | None:
         try:

@@ -72,7 +72,7 @@ def mount(engine: Engine, word: str, place: str, wish: Wish) -> Mount:
         record = _record(engine, image, reference.familiar if reference else image.id.short, place)
         if wish.writable:
             record = _with_upper(engine, record, wish.upper, undo)
-        with store.changing():
+        with store.unchanging():
             image = store.images.get(image.id)  # whoever removes images sees the record, or was before it
             mounts.write(top, record)
         undo.callback(mounts.forget, top, record)

@@ -1,6 +1,7 @@
 """What the parts of a store share: its paths, its lock, its open leases."""
 
 import contextlib
+import errno
 import threading
 from collections.abc import Iterator
 
@@ -45,8 +46,8 @@ class Ground:
 
     @contextlib.contextmanager
     def unchanging(self) -> Iterator[None]:
-        """Look at several records that have to fit; while somebody holds together() for us."""
-        with self._records.together():
+        """Look at several records that have to fit."""
+        with self.together(), self._records.together():
             yield
 
     def rely(self, digest: Digest) -> None:
@@ -75,8 +76,13 @@ class Ground:
     @contextlib.contextmanager
     def lease(self, reason: str) -> Iterator[Lease]:
         """Open a lease; everything that threads of this process do with the store is noted in it."""
-        with self.together():
-            opened = lease.open_lease(self.place.leases, reason, self.together)
+        opened = self._opened_lease(reason)
+        if opened is None:
+            with contextlib.ExitStack() as stack:
+                with self.reported():  # not Held: it may end in another thread
+                    stack.enter_context(locks.together(self.place.lock))
+                yield lease.unwritten(self.place.leases, self.together)
+            return
         with self._lock:
             self._leases.add(opened)
         try:
@@ -85,3 +91,13 @@ class Ground:
             with self._lock:
                 self._leases.discard(opened)
             opened.close()
+
+    def _opened_lease(self, reason: str) -> Lease | None:
+        """Return a lease that is written down, None if we may only read here."""
+        with self.together():
+            try:
+                return lease.open_lease(self.place.leases, reason, self.together)
+            except OSError as exc:
+                if exc.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+                    return None
+                raise

@@ -7,6 +7,11 @@ with that, or is kept until someone ends it by its name (a container that is sto
 
 It is stale when nobody has the file locked and the process it names is gone: pid and start time
 of this boot and this pid namespace; pids get used again, the pair does not.
+
+Who may only read a store cannot note anything.  He holds the store's lock together with others
+instead, for as long as his `with` block lasts: then nothing is collected at all.  What is handed
+over or kept from such a lease is protected no further; a mount has all its files open by then,
+and an open file stays readable when it is removed.
 """
 
 from __future__ import annotations
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 
     Together = Callable[[], contextlib.AbstractContextManager[None]]
 
+NOWHERE = -1  # as descriptor: of a lease on a store that cannot be written to
 KEPT = 0  # as pid: the lease ends when it is told to
 
 
@@ -75,14 +81,14 @@ class Lease:
 
     @property
     def name(self) -> str:
-        """What Store.end_lease() knows it by."""
-        return self.path.name
+        """What Store.end_lease() knows it by; "" if it is nowhere noted."""
+        return self.path.name if self._fd != NOWHERE else ""
 
     def hold(self, digest: Digest) -> None:
         """Note something that must stay: a blob, a layer by its diffID, an image by its id."""
         text = str(digest)
         with self._lock:
-            if text not in self._noted:
+            if text not in self._noted and self._fd != NOWHERE:
                 os.write(self._fd, f"{text}\n".encode())
                 self._noted.add(text)
 
@@ -96,6 +102,8 @@ class Lease:
         return self.name
 
     def _rewrite(self, holder: dict[str, Any]) -> None:
+        if self._fd == NOWHERE:
+            return
         with self._together(), self._lock:  # nobody sweeps what is being written
             self._header |= {"holder": holder}
             lines = [json.dump(self._header).decode(), *sorted(self._noted)]
@@ -109,6 +117,8 @@ class Lease:
 
     def close(self) -> None:
         """End it, unless it was given away."""
+        if self._fd == NOWHERE:
+            return
         with self._lock:
             if not self._given:
                 files.remove(self.path)
@@ -123,6 +133,11 @@ def open_lease(leases: Path, reason: str, together: Together) -> Lease:
     fcntl.flock(fd, fcntl.LOCK_EX)
     os.write(fd, json.dump(header) + b"\n")
     return Lease(path, fd, header, together)
+
+
+def unwritten(leases: Path, together: Together) -> Lease:
+    """Return a lease that is noted nowhere; its holder keeps the store's lock."""
+    return Lease(leases, NOWHERE, {}, together)
 
 
 def is_alive(path: Path) -> bool:

@@ -80,6 +80,13 @@ class Store:
         """
         return self._ground.changing()
 
+    def unchanging(self) -> contextlib.AbstractContextManager[None]:
+        """See to it that nobody changes which images and names there are meanwhile.
+
+        For whoever notes elsewhere that an image is in use; also where the store can only be read.
+        """
+        return self._ground.unchanging()
+
     def collect(self, *, dry_run: bool = False, only: Collection[Digest] | None = None) -> Reclaimed:
         """Remove what neither an image nor a lease needs; with `only`, nothing but what that names."""
         from lamina_runtime.store.collect import collect
