@@ -116,11 +116,13 @@ int lam_drop_capability(struct lam_core *core, uint64_t nodeid)
 
 	if (rc < 0)
 		return rc;
-	if (!(node->flags & LAM_NODE_NOPRIV))
+	if (!(node->flags & (LAM_NODE_NOPRIV | LAM_NODE_NOCAP))) {
 		rc = lam_at_top(core, node, &at);
-	if (rc == 0 && !(node->flags & LAM_NODE_NOPRIV) &&
-	    lam_at_getxattr(core, &at, "security.capability", NULL, 0) >= 0)
-		rc = lam_at_removexattr(core, &at, "security.capability");
+		if (rc == 0 && lam_at_getxattr(core, &at, "security.capability", NULL, 0) >= 0)
+			rc = lam_at_removexattr(core, &at, "security.capability");
+		if (rc == 0)
+			node->flags |= LAM_NODE_NOCAP;
+	}
 	lam_leave(core, node);
 	return rc;
 }
@@ -209,6 +211,8 @@ static int apply(struct lam_core *core, const struct lam_caller *caller, struct 
 		if (rc == 0 && set->valid & owner)
 			rc = set_owner(core, &at, set);
 		if (rc == 0 && set->valid & LAM_SET_MODE) {
+			if (node->flags & LAM_NODE_NOPRIV)
+				node->flags |= LAM_NODE_NOCAP;
 			node->flags &= (uint16_t)~LAM_NODE_NOPRIV;
 			rc = lam_at_chmod(core, &at, set->mode & 07777);
 		}

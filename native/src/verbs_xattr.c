@@ -68,7 +68,8 @@ ssize_t lam_getxattr(struct lam_core *core, uint64_t nodeid, const char *name, v
 		return rc;
 	rc = stored_key(core, name, key);
 	/* The kernel asks for this one before the first write to each file. */
-	if (rc == 0 && node->flags & LAM_NODE_NOPRIV && strcmp(name, "security.capability") == 0)
+	if (rc == 0 && node->flags & (LAM_NODE_NOPRIV | LAM_NODE_NOCAP) &&
+	    strcmp(name, "security.capability") == 0)
 		rc = -ENODATA;
 	if (rc == 0)
 		rc = lam_at_top(core, node, &at);
@@ -152,7 +153,7 @@ static int change(struct lam_core *core, const struct lam_caller *caller, struct
 		rc = lam_copyup(core, caller, node, LAM_COPY_META);
 	if (rc == 0)
 		rc = lam_at_top(core, node, at);
-	node->flags &= (uint16_t)~LAM_NODE_NOPRIV;
+	node->flags &= (uint16_t) ~(LAM_NODE_NOPRIV | LAM_NODE_NOCAP);
 	return rc;
 }
 

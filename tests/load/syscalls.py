@@ -87,8 +87,16 @@ def read(top: Path) -> None:
         assert (top / "read" / f"f{number}").read_bytes() == _large(number)
 
 
+def append(top: Path) -> None:
+    """Write to a new file whose mode was changed, as tar and rsync do."""
+    with (top / "appended").open("xb", buffering=0) as file:
+        os.fchmod(file.fileno(), 0o700)
+        for _ in range(FILES):
+            file.write(b"z" * 1024)
+
+
 WORK: dict[str, Work] = {
-    work.__name__: work for work in (create, unlink, change, chmod, chown, lookup, walk, miss, read)
+    work.__name__: work for work in (create, unlink, change, chmod, chown, lookup, walk, miss, read, append)
 }
 
 

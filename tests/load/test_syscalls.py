@@ -17,6 +17,7 @@ BOUNDS = {
     "lookup": 1,
     "walk": 6,  # of a directory with two files: open, two times the entries, three attributes
     "miss": 0,
+    "append": 1,
     "read": 11,  # of 129 KiB in two requests; tmpfs knows no RWF_NOWAIT, and each try costs a call
 }
 

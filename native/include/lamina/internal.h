@@ -153,6 +153,7 @@ struct lam_ident {
 #define LAM_NODE_COPYING (1u << 4)  /* a copy of its data runs without the lock */
 #define LAM_NODE_NOPRIV (1u << 5)   /* known to have neither setuid, setgid nor capabilities */
 #define LAM_NODE_REDIRECT (1u << 6) /* the upper carries a redirect xattr */
+#define LAM_NODE_NOCAP (1u << 7)    /* known to have no capabilities, whatever its mode */
 
 struct lam_node {
 	uint64_t id;
