@@ -2,7 +2,7 @@
 /*
  * copydata - the bytes of a copy-up, by the cheapest way that both file systems offer
  *
- * Theory.  Shared blocks cost nothing (FICLONE).  Network file systems copy at the server
+ * Theory.  Shared blocks cost nothing and are on the disk already (FICLONE).  Network file systems copy at the server
  * (copy_file_range).  Elsewhere copy_file_range goes page by page; writing straight from a mapping
  * of the source takes a third less processor time, as the page cache may use larger pieces.  The
  * mapping is touched by the kernel alone: a source cut short is an error of write(2), no signal.
@@ -126,6 +126,13 @@ static int copy_segment(int from, int to, uint64_t offset, uint64_t end)
 	return 0;
 }
 
+int lam_copy_shared(int from, int to, uint64_t size)
+{
+	if (ioctl(to, FICLONE, from) < 0)
+		return errno == EOPNOTSUPP || errno == ENOTTY ? -EOPNOTSUPP : -EXDEV;
+	return ftruncate(to, (off_t)size) < 0 ? -errno : 0;
+}
+
 int lam_copy_data(int from, int to, uint64_t size, bool sparse)
 {
 	uint64_t offset = 0;
@@ -133,8 +140,6 @@ int lam_copy_data(int from, int to, uint64_t size, bool sparse)
 
 	if (size <= SMALL && !sparse)
 		return size ? copy_plain(from, to, 0, size) : 0;
-	if (ioctl(to, FICLONE, from) == 0)
-		return ftruncate(to, (off_t)size) < 0 ? -errno : 0;
 	while (rc == 0 && offset < size) {
 		off_t data = lseek(from, (off_t)offset, SEEK_DATA), hole;
 

@@ -20,26 +20,39 @@ bool lam_copy_takes_long(const struct lam_core *core, const struct lam_layer *la
 	return bytes > LAM_SMALL_COPY || (bytes > 0 && layer->slow_sync && core->fsync != LAM_FSYNC_VOLATILE);
 }
 
-int lam_copy_contents(struct lam_core *core, struct lam_node *node, const struct lam_layer *layer,
+static int copy_bytes(const struct lam_core *core, const struct lam_layer *layer,
+		      const struct lam_contents *from, int to, const struct statx *st)
+{
+	int rc = lam_contents_copy(from, to, st->stx_size, st->stx_blocks * 512 < st->stx_size);
+
+	/* Before the copy gets its name.  Memory has nothing to wait for. */
+	if (rc == 0 && layer->slow_sync && core->fsync != LAM_FSYNC_VOLATILE && fdatasync(to) < 0)
+		rc = -errno;
+	return rc;
+}
+
+int lam_copy_contents(struct lam_core *core, struct lam_node *node, struct lam_layer *layer,
 		      const struct lam_contents *from, int to, const struct statx *st)
 {
 	bool slow = lam_copy_takes_long(core, layer, st->stx_size);
-	int rc;
+	bool may_share = from->fd >= 0 && layer->slow_sync && !layer->unshared;
+	int shared = -EXDEV, rc = 0;
 
 	if (slow) {
 		node->flags |= LAM_NODE_COPYING;
 		core->lulls++;
 		pthread_mutex_unlock(&core->lock);
 	}
-	rc = lam_contents_copy(from, to, st->stx_size, st->stx_blocks * 512 < st->stx_size);
-	/* Before the copy gets its name.  Memory has nothing to wait for. */
-	if (rc == 0 && layer->slow_sync && core->fsync != LAM_FSYNC_VOLATILE && fdatasync(to) < 0)
-		rc = -errno;
+	if (may_share)
+		shared = lam_copy_shared(from->fd, to, st->stx_size);
+	if (shared < 0)
+		rc = copy_bytes(core, layer, from, to, st);
 	if (slow) {
 		pthread_mutex_lock(&core->lock);
 		node->flags &= (uint16_t)~LAM_NODE_COPYING;
 		pthread_cond_broadcast(&core->copied);
 	}
+	layer->unshared |= shared == -EOPNOTSUPP;
 	if (rc == 0)
 		core->stats.copied_bytes += st->stx_size;
 	return rc;
@@ -47,7 +60,7 @@ int lam_copy_contents(struct lam_core *core, struct lam_node *node, const struct
 
 static int fill_in_place(struct lam_core *core, struct lam_node *node, int to, const struct statx *st)
 {
-	const struct lam_layer *layer = node->f.upper.dir ? node->f.upper.dir->layer : &core->layers[0];
+	struct lam_layer *layer = node->f.upper.dir ? node->f.upper.dir->layer : &core->layers[0];
 	struct lam_contents from;
 	struct lam_at data;
 	int rc = lam_at_data(core, node, &data);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -127,6 +128,23 @@ static void a_source_that_grew_is_cut(const char *dir)
 	close(to);
 }
 
+/* Memory has no blocks to share; two file systems have none in common. */
+static void what_cannot_be_shared_is_left_alone(const char *dir)
+{
+	int from = scratch(dir), to = memfd_create("to", MFD_CLOEXEC),
+	    other = memfd_create("other", MFD_CLOEXEC);
+	struct stat st;
+
+	fill(from, 0, CHUNK);
+	fill(other, 0, CHUNK);
+	EXPECT(lam_copy_shared(other, to, CHUNK) == -EOPNOTSUPP);
+	EXPECT(lam_copy_shared(from, to, CHUNK) < 0);
+	EXPECT(fstat(to, &st) == 0 && st.st_size == 0);
+	close(other);
+	close(to);
+	close(from);
+}
+
 static void errors_are_told(const char *dir)
 {
 	int from = scratch(dir), to = open("/dev/full", O_WRONLY | O_CLOEXEC), write_only;
@@ -155,6 +173,8 @@ int main(void)
 	a_source_that_ends_early_leaves_zeros("/tmp");
 	a_source_that_ends_early_leaves_zeros("/dev/shm");
 	a_source_that_grew_is_cut("/dev/shm");
+	what_cannot_be_shared_is_left_alone("/tmp");
+	what_cannot_be_shared_is_left_alone("/dev/shm");
 	errors_are_told("/dev/shm");
 	return 0;
 }

@@ -71,7 +71,7 @@ bool lam_copy_takes_long(const struct lam_core *core, const struct lam_layer *la
  * takes long.  Whoever else wants the node copied waits for LAM_NODE_COPYING to go.
  */
 struct lam_contents;
-int lam_copy_contents(struct lam_core *core, struct lam_node *node, const struct lam_layer *layer,
+int lam_copy_contents(struct lam_core *core, struct lam_node *node, struct lam_layer *layer,
 		      const struct lam_contents *from, int to, const struct statx *st);
 /* Bring data into a metadata-only copy in place; until its mark goes, readers use the lower. */
 int lam_metacopy_fill(struct lam_core *core, struct lam_node *node, enum lam_copy how);
@@ -113,7 +113,12 @@ int lam_remove_entries(int fd, const char *keep, unsigned int depth);
 
 /* ---- contents and metadata (copydata.c, copymeta.c) ---- */
 
-/* Copy 'size' bytes with their holes from 'from' to the empty file 'to': reflink, copy_file_range, read and write. */
+/*
+ * Let 'to' share the first 'size' bytes of 'from'.  -EOPNOTSUPP: this file system never does so; -EXDEV: not
+ * these two files; and 'to' is as it was.
+ */
+int lam_copy_shared(int from, int to, uint64_t size);
+/* Copy 'size' bytes with their holes from 'from' to the empty file 'to': copy_file_range, or read and write. */
 int lam_copy_data(int from, int to, uint64_t size, bool sparse);
 
 /* Put into 'st' the owner and mode that an xattr of the lower says, if the upper will not say so by one. */

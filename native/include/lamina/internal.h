@@ -66,6 +66,7 @@ struct lam_layer {
 	int lock_fd[2];		    /* flock'ed upper and workdir */
 	uint32_t next_temp;
 	bool slow_sync;	    /* fsync waits for a device: not tmpfs */
+	bool unshared;	    /* files never share blocks here: tried */
 	bool whiteout_made; /* work/whiteout exists for linking */
 };
 

@@ -1,0 +1,47 @@
+"""Where upper and lower can share blocks a copy-up shares them, and waits for no disk."""
+
+import os
+from pathlib import Path
+
+import pytest
+from lamina_benchmarks import bed, columns, mounting, server
+
+SIZE = 8 << 20
+WAITS = {"fsync", "fdatasync", "syncfs"}
+
+
+@pytest.mark.root
+@pytest.mark.fuse
+@pytest.mark.requires("driver")
+@pytest.mark.parametrize("size", [5000, SIZE])
+def test_a_copy_up_shares_blocks(size: int) -> None:
+    content = os.urandom(size)
+    calls: dict[str, int] = {}
+    target = columns.table(rootless=False)["lamina"]
+    with bed.opened() as made:
+        try:
+            disk = made.image("xfs")
+        except bed.UnavailableError as reason:
+            pytest.skip(str(reason))
+        lower = _folder(disk / "lower")
+        top = disk / "top"
+        for name in ("u", "w", "m"):
+            _folder(top / name)
+        (lower / "f").write_bytes(content)
+        os.sync()
+        used = bed.Bed.used(disk)
+        with mounting.mounted(target, mounting.command(target, [lower], top), top / "m", []) as union:
+            assert union.pid is not None
+            with server.counted(union.pid, calls), (union.at / "f").open("r+b", buffering=0) as file:
+                file.write(content[:1])
+            assert (union.at / "f").read_bytes() == content
+        os.sync()
+        assert (top / "u" / "f").read_bytes() == content
+        assert bed.Bed.used(disk) - used < SIZE // 2
+    assert calls.get("ioctl") == 1, calls
+    assert not WAITS & calls.keys(), calls
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True)
+    return path
