@@ -32,7 +32,7 @@ int lam_attach_open(struct lam_attach *attach, const char *directory)
 
 	for (int i = 0; i < LAM_CLIENTS; i++)
 		attach->clients[i] = -1;
-	attach->waiting = 0;
+	attach->waiting = attach->holding = 0;
 	attach->listener = -1;
 	if (!directory)
 		return 0;
@@ -69,6 +69,7 @@ static void drop(struct lam_attach *attach, int index)
 	close(attach->clients[index]);
 	attach->clients[index] = -1;
 	attach->waiting &= ~(1u << index);
+	attach->holding &= ~(1u << index);
 }
 
 void lam_attach_send(struct lam_attach *attach, char kind, const char *data, size_t size)
@@ -77,7 +78,7 @@ void lam_attach_send(struct lam_attach *attach, char kind, const char *data, siz
 	memcpy(attach->packet + 1, data, size);
 	attach->size = size + 1;
 	for (int i = 0; i < LAM_CLIENTS; i++) {
-		if (attach->clients[i] >= 0)
+		if (attach->clients[i] >= 0 && !(attach->holding >> i & 1))
 			attach->waiting |= 1u << i;
 	}
 	lam_attach_sent(attach);

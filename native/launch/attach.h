@@ -6,7 +6,8 @@
  * what, then data:
  *
  *   to the container    'i' standard input; 'c' its end; 'w' window size: rows, columns as
- *                       decimal text with a space between; 'k' the end is known
+ *                       decimal text with a space between; 'k' the end is known; 'h' hold the
+ *                       driver still until this connection ends
  *   from the container  'o' standard output, 'e' standard error; 'x' it ended: status in decimal
  *
  * Somebody who does not read holds the container's output up, as with a pipe: one packet is on
@@ -26,6 +27,7 @@ struct lam_attach {
 	int listener;		  /* -1: nobody can attach */
 	int clients[LAM_CLIENTS]; /* -1: free */
 	uint32_t waiting;	  /* bit i: client i has not got the packet yet */
+	uint32_t holding;	  /* bit i: client i wants the driver held, and hears nothing */
 	size_t size;
 	char packet[LAM_PACKET];
 };

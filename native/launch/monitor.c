@@ -39,6 +39,7 @@ struct monitor {
 	struct lam_network network;
 	int status; /* init's, -1 while it runs */
 	bool started;
+	bool held; /* the driver is stopped for somebody */
 	struct lam_streams streams;
 	struct lam_health health;
 };
@@ -77,6 +78,8 @@ static void converse(struct monitor *monitor)
 		break;
 	case LAM_WORD_DRIVER:
 		monitor->driver = (pid_t)message.number;
+		if (monitor->directory >= 0)
+			lam_state_process(monitor->directory, "driver", monitor->driver);
 		break;
 	case LAM_WORD_EXEC:
 		monitor->started = true;
@@ -94,6 +97,14 @@ static void converse(struct monitor *monitor)
 	}
 }
 
+/* Nothing can be read in the container any more. */
+static void lose_driver(struct monitor *monitor)
+{
+	monitor->driver = 0;
+	if (monitor->init > 0 && monitor->status < 0)
+		kill(monitor->init, SIGKILL);
+}
+
 static void reap(struct monitor *monitor)
 {
 	struct signalfd_siginfo info;
@@ -108,8 +119,8 @@ static void reap(struct monitor *monitor)
 			monitor->status = status;
 		else if (pid == monitor->setup && status != 0)
 			monitor->status = status; /* it has reported */
-		else if (pid == monitor->driver && monitor->init > 0 && monitor->status < 0)
-			kill(monitor->init, SIGKILL); /* nothing can be read there any more */
+		else if (pid == monitor->driver)
+			lose_driver(monitor);
 		else if (pid == monitor->network.helper)
 			monitor->network.status = status;
 		else
@@ -135,6 +146,15 @@ static void hear_network(struct monitor *monitor)
 		lam_send(monitor->channel, LAM_WORD_NETWORK, 0, -1);
 }
 
+/* Stop the driver while somebody wants that, and let it go on when he has gone. */
+static void hold_driver(struct monitor *monitor, bool wanted)
+{
+	if (wanted == monitor->held || monitor->driver <= 0)
+		return;
+	kill(monitor->driver, wanted ? SIGSTOP : SIGCONT);
+	monitor->held = wanted;
+}
+
 /* One turn of the loop. */
 static void turn(struct monitor *monitor)
 {
@@ -150,6 +170,7 @@ static void turn(struct monitor *monitor)
 	if (fds[1].revents)
 		converse(monitor);
 	lam_streams_serve(&monitor->streams, fds + 3);
+	hold_driver(monitor, monitor->streams.attach.holding != 0);
 	if (fds[0].revents)
 		reap(monitor);
 	if (fds[2].revents || (monitor->network.ready >= 0 && monitor->network.status >= 0))
@@ -300,11 +321,12 @@ int lam_monitor_run(const struct lam_plan *plan)
 	monitor.directory = monitor.channel = monitor.status = -1;
 	monitor.setup = monitor.init = monitor.driver = 0;
 	monitor.network = (struct lam_network){ .ready = -1, .held = -1, .said = -1, .status = -1 };
-	monitor.started = false;
+	monitor.started = monitor.held = false;
 	prepare(&monitor);
 	start(&monitor);
 	while (monitor.status < 0 || monitor.channel >= 0)
 		turn(&monitor);
+	hold_driver(&monitor, false);
 	end_members(&monitor);
 	lam_streams_drain(&monitor.streams);
 	end_children();

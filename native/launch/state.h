@@ -5,6 +5,7 @@
  *   pid   "PID START BOOT\n" of the first process; START as in /proc/PID/stat and the id of this
  *         boot, so that a pid that was given to somebody else is not taken for it
  *   exit  "STATUS\n", written when it ended: 0..255 as a shell shows it
+ *   driver      as "pid"
  *   restarting  as "pid": the monitor itself, if it is to become another command; written before "exit"
  *   health      see health.h
  *   oom         the kernel killed a process for the limit of memory

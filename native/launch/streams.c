@@ -127,6 +127,9 @@ static void hear(struct lam_streams *streams, int client)
 		if (streams->master >= 0 && sscanf(packet + 1, "%u %u", &rows, &columns) == 2)
 			lam_terminal_resize(streams->master, rows, columns);
 		break;
+	case 'h':
+		streams->attach.holding |= 1u << client;
+		break;
 	default:
 		break;
 	}
@@ -149,7 +152,9 @@ void lam_streams_watch(const struct lam_streams *streams, struct pollfd fds[LAM_
 	fds[3] = (struct pollfd){ attach->listener, POLLIN, 0 };
 	fds[4] = (struct pollfd){ only_if(!fed, input_of(streams)), POLLOUT, 0 };
 	for (int i = 0; i < LAM_CLIENTS; i++) {
-		short events = (short)((fed ? POLLIN : 0) | (attach->waiting >> i & 1 ? POLLOUT : 0));
+		bool heard = fed ||
+			     attach->holding >> i & 1; /* who holds the driver may hold up the program */
+		short events = (short)((heard ? POLLIN : 0) | (attach->waiting >> i & 1 ? POLLOUT : 0));
 
 		fds[5 + i] = (struct pollfd){ attach->clients[i], events, 0 };
 	}
@@ -164,8 +169,10 @@ void lam_streams_serve(struct lam_streams *streams, const struct pollfd fds[LAM_
 		lam_attach_sent(attach);
 	if (fds[4].revents)
 		feed(streams);
-	for (int i = 0; i < LAM_CLIENTS && streams->fed == streams->given; i++) {
-		if ((fds[5 + i].revents & ~POLLOUT) && attach->clients[i] >= 0)
+	for (int i = 0; i < LAM_CLIENTS; i++) {
+		bool heard = streams->fed == streams->given || attach->holding >> i & 1;
+
+		if (heard && (fds[5 + i].revents & ~POLLOUT) && attach->clients[i] >= 0)
 			hear(streams, i);
 	}
 	for (int i = 0; i < 3 && attach->waiting == 0; i++) {

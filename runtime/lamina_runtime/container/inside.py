@@ -39,6 +39,15 @@ def changes(task: Task, _: IO[bytes], out: IO[bytes]) -> None:
         out.write(json.dumps(listing(found)).encode())
 
 
+def settle(task: Task, _: IO[bytes], _out: IO[bytes]) -> None:
+    """Bring what was written through the mount to the upper."""
+    top = os.open(task["upper"], upper.DIRECTORY)
+    try:
+        _settle(top, f"/proc/{task['pid']}/root")
+    finally:
+        os.close(top)
+
+
 def layer(task: Task, _: IO[bytes], out: IO[bytes]) -> None:
     """Write what changed as a layer."""
     with _found(task) as (_changes, write):
@@ -84,6 +93,7 @@ OPERATIONS: dict[str, Callable[[Task, IO[bytes], IO[bytes]], None]] = {
     "receive": receive,
     "remove": remove,
     "send": send,
+    "settle": settle,
     "unpack": unpack,
 }
 
@@ -145,11 +155,11 @@ def _settle(top: int, merged: str) -> None:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         for directory, _, files, fd in os.fwalk(".", dir_fd=top, follow_symlinks=False):
             for name in files:
-                if stat.S_ISREG(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
-                    try:
+                try:
+                    if stat.S_ISREG(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
                         os.close(os.open(f"{directory}/{name}", flags, dir_fd=root))
-                    except OSError:
-                        continue  # hidden there by a mount, or a link on the way
+                except OSError:
+                    continue  # it has just gone, is hidden there by a mount, or a link is on the way
     finally:
         os.close(root)
 

@@ -35,6 +35,8 @@ from lamina_runtime.store.lease import start_time
 
 VERSION = 1
 LONGEST = 256  # bytes of what the launcher notes
+OF_A_RUN = ("pid", "exit", "driver", "health", "oom", "failure")  # the next run has them anew
+OF_RESTARTS = ("stopped", "restarts")
 LOST = 255  # the status of a container whose end nobody saw, as docker gives it
 
 
@@ -134,7 +136,7 @@ class Container:
 
     def forget_run(self, *, again: bool = False) -> None:
         """Before it is started again: what the last run left; all of it, unless a policy wants it."""
-        for name in ("pid", "exit", "health", "oom", "failure", *(() if again else ("stopped", "restarts"))):
+        for name in (*OF_A_RUN, *(() if again else OF_RESTARTS)):
             files.remove(self.data / name)
 
     def note_stop(self) -> None:
@@ -193,6 +195,10 @@ class Container:
         if kind == "on-failure":
             return code != 0 and (not limit or self.restarts() < int(limit))
         return kind in ("always", "unless-stopped")
+
+    def driver(self) -> int:
+        """Return the process that serves its files; 0 if there is none."""
+        return self._process("driver")[0]
 
     def _pid(self) -> tuple[int, float]:
         return self._process("pid")

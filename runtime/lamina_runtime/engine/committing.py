@@ -12,8 +12,8 @@ import json as plain_json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from lamina_runtime.container import health
 from lamina_runtime.engine import changes, footing, inside, moments, naming
-from lamina_runtime.errors import LaminaError
 from lamina_runtime.oci import json, media
 from lamina_runtime.oci.container import ContainerConfig, History
 from lamina_runtime.oci.descriptor import Descriptor
@@ -60,8 +60,8 @@ def commit(engine: Engine, container: Container, wish: Commit) -> Digest:
         command = " ".join(config.config.cmd or ())
         config = config.edit(config=changes.apply(config.config, wish.changes))
         with store.layers.writer(None, diff_id=None, keep_blob=False) as writer:
-            with _still(container, pause=wish.pause) as pid:
-                task = _task("layer", engine, container, image, pid)
+            with _still(engine, container, image, pause=wish.pause) as (pid, settled):
+                task = _task("layer", engine, container, image, 0 if settled else pid)
                 with inside.started(task, engine.ids, join=pid) as tar:
                     while data := tar.read(PIECE):
                         writer.write(data)
@@ -110,28 +110,37 @@ def _places(container: Container) -> list[str]:
 
 
 @contextlib.contextmanager
-def _still(container: Container, *, pause: bool) -> Iterator[int]:
-    """Hold a container still; yield the pid of its first process, 0 if it does not run."""
+def _still(engine: Engine, container: Container, image: Image, *, pause: bool) -> Iterator[tuple[int, bool]]:
+    """Hold a container or its files still; yield the pid of its first process, 0 if it does not run.
+
+    And whether what was written has come to the upper: it cannot be brought there any more.
+    """
     pid = container.status().pid
     if not pid:
         with container.turn():
-            yield 0
+            yield 0, True
         return
     from lamina_runtime.container import processes
 
     if processes.is_paused(pid):
-        yield pid
+        yield pid, False
         return
     if not pause:
-        raise LaminaError(
-            f"container {container.record.name} runs: without a pause files would be of different moments",
-            hint="leave --no-pause out: a commit takes about as long as writing what changed",
-        )
+        from lamina_runtime.engine import holding
+
+        inside.answer(_task("settle", engine, container, image, pid), engine.ids, join=pid)
+        with holding.held(container):
+            yield pid, True
+        return
     processes.freeze(pid)
     try:
-        yield pid
+        yield pid, False
     finally:
         processes.thaw(pid)
+
+
+def _published(wishes: Wishes) -> set[str]:
+    return {f"{one.port}/{one.protocol}" for one in wishes.ports}
 
 
 def _configured(image: ContainerConfig, wishes: Wishes) -> ContainerConfig:
@@ -141,6 +150,10 @@ def _configured(image: ContainerConfig, wishes: Wishes) -> ContainerConfig:
         image,
         env=tuple(env.values()),
         user=wishes.user or image.user,
+        exposed_ports=tuple(sorted({*image.exposed_ports, *wishes.expose, *_published(wishes)})),
+        stop_signal=wishes.stop_signal or image.stop_signal,
+        stop_timeout=image.stop_timeout if wishes.stop_timeout is None else wishes.stop_timeout,
+        healthcheck=health.merged(image.healthcheck, wishes.health),
         working_dir=wishes.working_dir or image.working_dir,
         labels={**image.labels, **wishes.labels},
     )

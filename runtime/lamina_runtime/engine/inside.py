@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PIECE = 1 << 20
+OUTSIDE = ("changes", "layer", "remove", "settle", "unpack")  # they follow no path of a container
+OUTSIDE = ("changes", "layer", "fill", "remove", "settle")  # they follow no path of a container
 LONGEST_WORD = 4096
 
 
@@ -32,9 +34,9 @@ class InsideError(LaminaError):
     """What was asked of a container's files cannot be done."""
 
 
-def answer(task: dict[str, Any], mapped: ids.Ids) -> bytes:
+def answer(task: dict[str, Any], mapped: ids.Ids, *, join: int = 0) -> bytes:
     """Return all that the process writes."""
-    with started(task, mapped) as out:
+    with started(task, mapped, join=join) as out:
         return out.read()
 
 
@@ -52,7 +54,7 @@ def started(
     With `tree` the container's tree is mounted first, for the process alone; with `join` it is in
     the user namespace of that process.
     """
-    if not mapped.uids and not tree and task["operation"] in ("changes", "layer", "remove", "unpack"):
+    if not mapped.uids and not tree and task["operation"] in OUTSIDE:
         yield _here(task)
         return
     with tempfile.TemporaryFile() as errors:

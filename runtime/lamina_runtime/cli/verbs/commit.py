@@ -18,7 +18,7 @@ COMMAND = Command(
         Flag("author", "Author (e.g., 'John Hannibal Smith <hannibal@a-team.com>')", short="a", kind=STRING),
         Flag("change", "Apply Dockerfile instruction to the created image", short="c", kind=LIST),
         Flag("message", "Commit message", short="m", kind=STRING),
-        Flag("no-pause", "Do not hold the container still: refused while it runs"),
+        Flag("no-pause", "Let the processes run: their files alone are held still"),
         Flag("pause", "Hold the container still during commit", short="p", default=True),
     ),
     arguments=(1, 2),
