@@ -7,6 +7,7 @@ was killed: what it had mounted holds memory for as long as the machine runs.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -21,7 +22,8 @@ from tests.support.errors import SupportError
 SECONDS = 10
 
 
-_OURS = re.compile(r"lamina-test-(\d+)-(\d+)-")
+_OURS = re.compile(r"lamina-test-([0-9a-z]+)-([0-9a-z]+)-[0-9a-z]+")
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # names are short: podman takes 50 bytes of a path
 
 
 def _start_time(pid: int) -> int:
@@ -34,16 +36,31 @@ def _start_time(pid: int) -> int:
 
 def make(parent: Path | None = None) -> Path:
     """Make a directory for as long as this process lives."""
-    own = os.getpid()
-    return Path(tempfile.mkdtemp(prefix=f"lamina-test-{own}-{_start_time(own)}-", dir=parent))
+    own = f"lamina-test-{_short(os.getpid())}-{_short(_start_time(os.getpid()))}"
+    for number in itertools.count():
+        path = (parent or Path(tempfile.gettempdir())) / f"{own}-{_short(number)}"
+        try:
+            path.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError("counting has no end")
+
+
+def _short(number: int) -> str:
+    text = ""
+    while number or not text:
+        number, digit = divmod(number, len(_DIGITS))
+        text = _DIGITS[digit] + text
+    return text
 
 
 def clear_stale(parent: Path | None = None) -> list[Path]:
     """Remove what processes that were killed have left, and what is mounted there; return it."""
     gone = []
     for path in sorted((parent or Path(tempfile.gettempdir())).glob("lamina-test-*-*-*")):
-        name = _OURS.match(path.name)
-        if name is None or _start_time(int(name[1])) == int(name[2]):
+        name = _OURS.fullmatch(path.name)
+        if name is None or _start_time(int(name[1], 36)) == int(name[2], 36):
             continue
         if path.lstat().st_uid != os.geteuid():
             continue
