@@ -30,7 +30,7 @@ def test_what_a_killed_session_left_is_cleared_up(tmp_path: Path) -> None:
     )
     left = Path(ended.stdout.strip())
     own = workspace.make(tmp_path)
-    other = tmp_path / "lamina-test-1-x_y-z"
+    other = tmp_path / "lamina-test-1-x-y"
     other.mkdir()
     assert [entry.path for entry in mounts.below(tmp_path)] == [str(left), str(left / "below")]
     assert workspace.clear_stale(tmp_path) == [left]

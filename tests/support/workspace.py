@@ -22,7 +22,7 @@ from tests.support.errors import SupportError
 SECONDS = 10
 
 
-_OURS = re.compile(r"lamina-test-([0-9a-z]+)-([0-9a-z]+)-[0-9a-z]+")
+_OURS = re.compile(r"lamina-test-([0-9a-z]+)[.]([0-9a-z]+)[.][0-9a-z]+")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # names are short: podman takes 50 bytes of a path
 
 
@@ -36,9 +36,9 @@ def _start_time(pid: int) -> int:
 
 def make(parent: Path | None = None) -> Path:
     """Make a directory for as long as this process lives."""
-    own = f"lamina-test-{_short(os.getpid())}-{_short(_start_time(os.getpid()))}"
+    own = f"lamina-test-{_short(os.getpid())}.{_short(_start_time(os.getpid()))}"
     for number in itertools.count():
-        path = (parent or Path(tempfile.gettempdir())) / f"{own}-{_short(number)}"
+        path = (parent or Path(tempfile.gettempdir())) / f"{own}.{_short(number)}"
         try:
             path.mkdir(mode=0o700)
         except FileExistsError:
@@ -58,7 +58,7 @@ def _short(number: int) -> str:
 def clear_stale(parent: Path | None = None) -> list[Path]:
     """Remove what processes that were killed have left, and what is mounted there; return it."""
     gone = []
-    for path in sorted((parent or Path(tempfile.gettempdir())).glob("lamina-test-*-*-*")):
+    for path in sorted((parent or Path(tempfile.gettempdir())).glob("lamina-test-*.*.*")):
         name = _OURS.fullmatch(path.name)
         if name is None or _start_time(int(name[1], 36)) == int(name[2], 36):
             continue
