@@ -7,8 +7,8 @@ below TMPDIR that belongs to us alone takes its place.  Nothing here creates any
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
+from lamina_runtime.fspath import Path
 from lamina_runtime.value import value
 
 TYPE_CHECKING = False

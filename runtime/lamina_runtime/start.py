@@ -4,6 +4,7 @@ Run as a file, so that no import machinery has to look for it.  Where what we de
 installed elsewhere, the first import that misses something completes the module path.
 """
 
+import gc
 import posix
 import sys
 
@@ -16,13 +17,21 @@ if TYPE_CHECKING:
 sys.path.insert(0, __file__.rpartition("/")[0].rpartition("/")[0])
 
 
+_NOT_OURS = sys.stdlib_module_names | {"org"}  # Jython's, which `copy` asks for
+
+
 class _Completing:
     """The last finder: gives the process its ordinary module path back, and looks there."""
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        """Answer for a module that the path so far does not have."""
+        """Answer for a module that the path so far does not have.
+
+        The standard library asks for parts of itself that other systems have, and does without them.
+        """
+        if name.partition(".")[0] in _NOT_OURS:
+            return None
         sys.meta_path.remove(self)
         from importlib.machinery import PathFinder
 
@@ -33,6 +42,8 @@ class _Completing:
 
 
 sys.meta_path.append(_Completing())
+
+gc.set_threshold(50_000, 20, 20)  # what is imported stays: looking through it takes a tenth of a listing
 
 from lamina_runtime.cli.main import entered  # noqa: E402 - the path comes first
 

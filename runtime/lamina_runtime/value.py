@@ -36,12 +36,13 @@ def value(cls: type[T]) -> type[T]:
     """Make a class of values out of annotations and defaults; a method that it has itself stays.
 
     Two are equal if they are of one class and have equal fields, and are ordered by these in turn.
+    A field whose name begins with an underscore is neither compared nor shown.
     """
     names = tuple(cls.__annotations__)
     kept = {name: found for name, found in cls.__dict__.items() if name not in (*names, *_DROPPED)}
     made = {**_METHODS, **kept, "__slots__": names, "__match_args__": names}
     made["_defaults"] = {name: cls.__dict__[name] for name in names if name in cls.__dict__}
-    made["_key"] = _key(names)
+    made["_key"] = _key(tuple(name for name in names if not name.startswith("_")))
     if "__eq__" in kept and "__hash__" not in kept:
         del made["__hash__"]
     new: type[T] = type(cls.__name__, cls.__bases__, made)
@@ -91,7 +92,8 @@ def _frozen(self: object, name: str, _: object = None) -> None:
 
 
 def _repr(self: Any) -> str:
-    shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__match_args__)
+    names = (name for name in self.__match_args__ if not name.startswith("_"))
+    shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
     return f"{type(self).__name__}({shown})"
 
 

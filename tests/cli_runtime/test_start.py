@@ -15,13 +15,16 @@ from tests.cli_runtime.conftest import Lamina
 START = Path(lamina_runtime.__file__).with_name("start.py")
 SLOW = {
     "argparse", "asyncio", "backports", "base64", "concurrent.futures", "dataclasses", "hashlib", "httpcore",
-    "importlib.metadata", "inspect", "isal", "logging", "lzma", "shutil", "socket", "ssl", "struct",
+    "importlib.metadata", "inspect", "isal", "logging", "lzma", "shutil", "site", "socket", "ssl", "struct",
     "subprocess", "tarfile", "tempfile", "trio", "typing", "xxhash", "zlib",
 }  # fmt: skip
 PARTS = ("lamina_runtime.archive", "lamina_runtime.layer.decompress", "lamina_runtime.registry")
 
 
-@pytest.mark.parametrize("words", ["images", "images --digests", "image ls -q", "version", "help"])
+LISTINGS = ("images", "images --digests", "image ls -q", "version", "help", "ps -a")
+
+
+@pytest.mark.parametrize("words", LISTINGS)
 @pytest.mark.parametrize("lamina", ["root"], indirect=True)
 def test_listings_import_nothing_slow(loaded: Lamina, words: str) -> None:
     argv = [sys.executable, "-I", "-S", "-X", "importtime", str(START), *words.split()]

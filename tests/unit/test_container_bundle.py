@@ -8,6 +8,7 @@ from lamina_runtime.container.bundle import Map, Place
 from lamina_runtime.container.records import Op
 from lamina_runtime.container.wishes import Limit, Mount, Wishes
 from lamina_runtime.oci.container import ContainerConfig
+from lamina_runtime.value import replace
 
 PLACE = Place(
     "/r", (Map(0, 1000, 1),), (Map(0, 1000, 1),), files={"/etc/hosts": "/run/hosts"}, volumes={"v": "/vols/v"}
@@ -43,8 +44,7 @@ def test_environment_of_the_user_wins_over_the_images() -> None:
 
 
 def made(wishes: Wishes, **place: object) -> dict[str, object]:
-    changed = {name: getattr(PLACE, name) for name in Place.__dataclass_fields__} | place
-    return bundle.make(ContainerConfig(cmd=("sh",)), wishes, Place(**changed))
+    return bundle.make(ContainerConfig(cmd=("sh",)), wishes, replace(PLACE, **place))
 
 
 def destinations(config: dict[str, object]) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from lamina_runtime.cli import output
 from lamina_runtime.cli.wishing import wishes
 from lamina_runtime.engine import containers, naming
 from lamina_runtime.errors import NotFoundError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lamina_runtime.cli.flags import Parsed
     from lamina_runtime.container.state import Container

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from lamina_runtime.cli.flags import NUMBER, STRING, Flag
 from lamina_runtime.engine import moments
 from lamina_runtime.errors import UsageError
 from lamina_runtime.oci.container import Healthcheck
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lamina_runtime.cli.flags import Parsed
 

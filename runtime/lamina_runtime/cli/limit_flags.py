@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
 
 from lamina_runtime.cli import human
 from lamina_runtime.cli.flags import NUMBER, STRING, Flag
 from lamina_runtime.container.limits import NANO, Limits
 from lamina_runtime.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lamina_runtime.cli.flags import Parsed
 
@@ -25,7 +23,7 @@ FLAGS = (
     Flag("memory-swap", "Limit of memory plus swap: '-1' for unlimited swap", kind=STRING, word="bytes"),
     Flag("pids-limit", "Limit of processes and threads (-1 for unlimited)", kind=NUMBER),
 )
-_CPUS = re.compile(r"\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*")
+_CPUS = r"\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*"
 
 
 def wished(parsed: Parsed) -> Limits:
@@ -60,6 +58,8 @@ def size(flag: str, text: str) -> int:
     """Read docker's sizes for memory: b, k, m and g are binary; -1 where the flag knows it."""
     if not text or (text == "-1" and flag == "memory-swap"):
         return int(text or 0)
+    import re
+
     try:
         return human.parse_size(re.sub(r"(?i)^([0-9.]+)([kmgt])i?b?$", r"\1\2iB", text))
     except ValueError:
@@ -69,6 +69,8 @@ def size(flag: str, text: str) -> int:
 def _cpus(text: str) -> int:
     if not text:
         return 0
+    from decimal import Decimal, InvalidOperation
+
     try:
         nano = Decimal(text) * NANO
         if not 0 <= nano < 1 << 62 or nano != int(nano):
@@ -79,6 +81,10 @@ def _cpus(text: str) -> int:
 
 
 def _set(text: str) -> str:
-    if text and not _CPUS.fullmatch(text):
+    if not text:
+        return text
+    import re
+
+    if not re.fullmatch(_CPUS, text):
         raise UsageError(f'invalid argument "{text}" for "--cpuset-cpus" flag: 0-3 or 0,1 expected')
     return text

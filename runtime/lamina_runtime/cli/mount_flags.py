@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import TYPE_CHECKING
 
 from lamina_runtime.container.wishes import Mount
 from lamina_runtime.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lamina_runtime.cli.flags import Parsed
 
-VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+VOLUME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"
 PROPAGATION = frozenset("shared slave private rshared rslave rprivate unbindable runbindable".split())
 TMPFS = frozenset(
     "rw ro nosuid suid nodev dev noexec exec atime noatime diratime nodiratime relatime".split()
@@ -48,7 +47,9 @@ def _volume(text: str) -> Mount:
     if source[0] in "/.~":
         path = os.path.abspath(os.path.expanduser(source))
         return Mount("bind", path, target, ("create", *kept))
-    if not VOLUME.fullmatch(source):
+    import re
+
+    if not re.fullmatch(VOLUME, source):
         raise UsageError(
             f'"{source}" includes invalid characters for a local volume name, '
             'only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. '
@@ -96,7 +97,9 @@ def _mount(text: str) -> Mount:
         if not os.path.exists(path):
             raise UsageError(f'invalid mount config for type "bind": bind source path does not exist: {path}')
         return Mount(kind, path, target, tuple(options))
-    if source and not VOLUME.fullmatch(source):
+    import re
+
+    if source and not re.fullmatch(VOLUME, source):
         raise UsageError(f"invalid volume name: {source}")
     return Mount(kind, source, target, tuple(options))
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import socket
-from typing import TYPE_CHECKING, Any
-
 from lamina_runtime.cli.flags import LIST, STRING, Flag
-from lamina_runtime.container import ports, resolving
 from lamina_runtime.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from lamina_runtime.cli.flags import Parsed
 
 FLAGS = (
@@ -30,16 +28,20 @@ FLAGS = (
     Flag("publish-all", "Publish all exposed ports to random ports", short="P"),
 )
 MODES = frozenset(("", "none", "host", "default", "bridge", "private", "slirp4netns", "pasta"))
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
 
 
 def wishes(parsed: Parsed) -> dict[str, Any]:
     """Return the fields of `Wishes` that are about the network."""
+    published, exposed = parsed.several("publish"), parsed.several("expose")
+    if published or exposed:
+        from lamina_runtime.container import ports
+
     return {
         "hostname": _hostname(parsed.text("hostname")),
         **_networks(parsed),
-        "ports": tuple(port for text in parsed.several("publish") for port in ports.parse(text)),
-        "expose": tuple(port for text in parsed.several("expose") for port in ports.exposed(text)),
+        "ports": tuple(port for text in published for port in ports.parse(text)),
+        "expose": tuple(port for text in exposed for port in ports.exposed(text)),
         "publish_all": parsed.switch("publish_all"),
         "hosts": tuple(_host(text) for text in parsed.several("add_host")),
         "dns": tuple(address("dns", text) for text in parsed.several("dns")),
@@ -63,7 +65,11 @@ def _networks(parsed: Parsed) -> dict[str, Any]:
 
 
 def _hostname(name: str) -> str:
-    if name and (not _HOST.fullmatch(name) or len(name) > 63):
+    if not name:
+        return name
+    import re
+
+    if len(name) > 63 or not re.fullmatch(_HOST, name):
         raise UsageError(f"invalid hostname format: {name}")
     return name
 
@@ -72,6 +78,8 @@ def _host(text: str) -> str:
     name, _, where = text.partition("=") if "=" in text else text.partition(":")
     if not name or any(letter.isspace() for letter in name):
         raise UsageError(f'bad format for add-host: "{text}"')
+    from lamina_runtime.container import resolving
+
     if where == resolving.GATEWAY:
         return f"{name}:{where}"
     return f"{name}:{address('add-host', where.strip('[]'))}"
@@ -85,6 +93,8 @@ def _word(flag: str, text: str) -> str:
 
 def address(flag: str, text: str) -> str:
     """Return an address of either family; UsageError for anything else."""
+    import socket
+
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, text)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import posixpath
-from typing import NamedTuple
 
 from lamina_runtime.cli import output
 from lamina_runtime.errors import UsageError
+from lamina_runtime.value import replace, value
 
 ALL = "ALL"
 
 
-class Security(NamedTuple):
+@value
+class Security:
     """What the flags ask for."""
 
     no_new_privileges: bool = False
@@ -31,17 +32,17 @@ def wished(words: list[str]) -> Security:
     for word in words:
         name, _, value = word.replace(":", "=", 1).partition("=")
         if name == "no-new-privileges" and value in ("", "true", "false"):
-            found = found._replace(no_new_privileges=value != "false")
+            found = replace(found, no_new_privileges=value != "false")
         elif name == "seccomp" and value:
             kept = value if value in ("unconfined", "builtin") else os.path.abspath(value)
-            found = found._replace(seccomp=kept)
+            found = replace(found, seccomp=kept)
         elif name == "mask" and value:
-            found = found._replace(mask=(*found.mask, *(_path(part, word) for part in value.split(":"))))
+            found = replace(found, mask=(*found.mask, *(_path(part, word) for part in value.split(":"))))
         elif name == "unmask" and value:
             paths = [ALL] if value.upper() == ALL else [_path(part, word) for part in value.split(":")]
-            found = found._replace(unmask=(*found.unmask, *paths))
+            found = replace(found, unmask=(*found.unmask, *paths))
         elif (name, value) == ("systempaths", "unconfined"):
-            found = found._replace(unmask=(*found.unmask, ALL))
+            found = replace(found, unmask=(*found.unmask, ALL))
         elif name in ("apparmor", "label") and value:
             _told(name, value)
         else:

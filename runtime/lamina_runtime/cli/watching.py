@@ -6,12 +6,13 @@ import contextlib
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING, NamedTuple
 
 from lamina_runtime.cli import output
 from lamina_runtime.container import attaching, processes
 from lamina_runtime.errors import LaminaError, UsageError
+from lamina_runtime.value import value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 LOST = 255  # where nobody can say how it ended
 
 
-class Watch(NamedTuple):
+@value
+class Watch:
     """How a container is to be watched."""
 
     stdin: bool

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import TYPE_CHECKING
 
 from lamina_runtime.cli import health_flags, limit_flags, network_flags, security_flags
 from lamina_runtime.cli.mount_flags import mounts
@@ -12,6 +10,7 @@ from lamina_runtime.container import capabilities, processes
 from lamina_runtime.container.wishes import Limit, Wishes
 from lamina_runtime.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lamina_runtime.cli.flags import Parsed
 
@@ -137,6 +136,8 @@ def _digits(text: str) -> bool:
 
 
 def _sysctl(text: str) -> tuple[str, str]:
+    import re
+
     name, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)+", name):
         raise UsageError(f"sysctl '{text}' is not valid: NAME=value expected")

@@ -8,6 +8,8 @@ On a terminal every key goes to the container, but for the two that detach (cont
 docker's default).
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import fcntl
@@ -18,12 +20,15 @@ import socket
 import struct
 import termios
 import tty
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from lamina_runtime.errors import LaminaError, UsageError
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import Any
 
 PACKET = 32768
 DETACH = b"\x10\x11"
@@ -31,7 +36,7 @@ DETACH = b"\x10\x11"
 PASSED_ON = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGALRM")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ended:
     """Why attaching ended: with the container's status, or because the user detached (None)."""
 

@@ -10,18 +10,23 @@ is seen; config.json, which wants numbers, has those that could be told before, 
 annotation.
 """
 
-import fnmatch
+from __future__ import annotations
+
 import os
 import posixpath
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 from lamina_runtime.container import capabilities, limits
 from lamina_runtime.container.seccomp import default, emulation, profile, tables
-from lamina_runtime.container.wishes import Mount, Wishes
+from lamina_runtime.container.wishes import NOTHING, Mount, Wishes
 from lamina_runtime.errors import LaminaError
-from lamina_runtime.oci.container import ContainerConfig
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from lamina_runtime.oci.container import ContainerConfig
 
 VERSION = "1.0.2"  # nothing newer is used, and crun 1.8 refuses what it does not know
 USER = "io.lamina.user"
@@ -44,7 +49,7 @@ class BundleError(LaminaError):
     exit_code = 125
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Map:
     """A range of ids: in the container, on the host, how many."""
 
@@ -53,21 +58,21 @@ class Map:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Place:
     """What the host gives a container."""
 
     root: str  # where its merged tree is mounted
     uids: tuple[Map, ...] = ()  # empty: no user namespace of its own
     gids: tuple[Map, ...] = ()
-    files: Mapping[str, str] = field(default_factory=dict, hash=False)  # container's path: host's file
-    volumes: Mapping[str, str] = field(default_factory=dict, hash=False)  # a volume's name: its directory
+    files: Mapping[str, str] = NOTHING  # container's path: host's file
+    volumes: Mapping[str, str] = NOTHING  # a volume's name: its directory
     have: frozenset[str] | None = None  # capabilities that we have to give, None: all
     own: Sequence[str] = NAMESPACES  # namespaces that can be made here
     proc: bool = True  # a fresh proc may be mounted (the outer one is not masked)
-    system: os.uname_result = field(default_factory=os.uname)
-    joined: Mapping[str, str] = field(default_factory=dict, hash=False)  # kind of namespace: its path
-    parameters: Mapping[str, str] = field(default_factory=dict, hash=False)  # sysctls unless wished otherwise
+    system: os.uname_result = os.uname()
+    joined: Mapping[str, str] = NOTHING  # kind of namespace: its path
+    parameters: Mapping[str, str] = NOTHING  # sysctls unless wished otherwise
     profile: bytes = b""  # what is in the file that the wishes name as their filter
 
     @property
@@ -134,6 +139,10 @@ def hidden(wishes: Wishes) -> dict[str, list[str]]:
     def left(paths: Sequence[str]) -> list[str]:
         if wishes.privileged or "ALL" in wishes.unmask:
             return []
+        if not wishes.unmask:
+            return list(paths)
+        import fnmatch
+
         return [path for path in paths if not any(fnmatch.fnmatchcase(path, one) for one in wishes.unmask)]
 
     return {"maskedPaths": [*left(MASKED), *wishes.mask], "readonlyPaths": left(READONLY)}

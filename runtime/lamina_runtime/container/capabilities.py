@@ -1,8 +1,12 @@
 """Names of capabilities and the masks the kernel takes (capabilities(7)), and docker's default set."""
 
-from collections.abc import Iterable
+from __future__ import annotations
 
 from lamina_runtime.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 NAMES = (
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE "

@@ -14,12 +14,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 from lamina_runtime.container import limits
 from lamina_runtime.errors import LaminaError
+from lamina_runtime.fspath import Path
+from lamina_runtime.value import value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
@@ -38,7 +39,8 @@ class LimitError(LaminaError):
     exit_code = 125
 
 
-class Hierarchy(NamedTuple):
+@value
+class Hierarchy:
     """One tree of groups, as mounted here."""
 
     version: int
@@ -196,20 +198,20 @@ def _write(group: Path, controller: str, files: Sequence[tuple[str, str]]) -> No
     """Write values; those that others stand in the way of once more, after them."""
     again: list[tuple[str, str]] = []
     for turn, rows in ((1, files), (2, again)):
-        for file, value in rows:
+        for file, wanted in rows:
             try:
-                _put(group / file, value)
+                _put(group / file, wanted)
             except OSError as failure:
                 if turn == 1 and failure.errno in (errno.EINVAL, errno.EBUSY):
-                    again.append((file, value))
+                    again.append((file, wanted))
                     continue
                 raise LimitError(f"{WORDS[controller]}: {group}/{file}: {failure.strerror}") from None
 
 
-def _put(path: Path, value: str) -> None:
+def _put(path: Path, wanted: str) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        os.write(fd, value.encode("ascii"))
+        os.write(fd, wanted.encode("ascii"))
     finally:
         os.close(fd)
 

@@ -18,12 +18,12 @@ import os
 import stat
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lamina_runtime.container import upper
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.tar.writer import OPAQUE, WHITEOUT, Member, TarWriter
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -9,29 +9,35 @@ A name is a symbolic link to an id, and counts only if the record says the same;
 one lock, so that of several who want one exactly one gets it.
 """
 
-import builtins
+from __future__ import annotations
+
 import contextlib
 import errno
 import fcntl
-import json
 import os
-import re
-import secrets
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
 
 from lamina_runtime.container.state import ConflictError, Container, Record
-from lamina_runtime.container.wishes import Wishes
 from lamina_runtime.errors import LaminaError, NotFoundError, UsageError
-from lamina_runtime.oci.digest import Digest
+from lamina_runtime.oci import json
+from lamina_runtime.oci.errors import OciError
 from lamina_runtime.store import files
+from lamina_runtime.value import replace
 
-NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")  # docker's
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from lamina_runtime.container.wishes import Wishes
+    from lamina_runtime.oci.digest import Digest
+
+# of a name, as docker has it: the first letter, and what may follow
+_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_INNER = _FIRST | frozenset("_.-")
 LONGEST_NAME = 250  # a file's name
 TRIES = 64  # at names of two words, before a number helps
-_ID = re.compile(r"[0-9a-f]{1,64}")
+_DIGITS = frozenset("0123456789abcdef")  # of an id
 
 
 class DamagedError(LaminaError):
@@ -67,7 +73,7 @@ class Containers:
         """
         if name:
             _check(name)
-        new = secrets.token_hex(32)
+        new = os.urandom(32).hex()
         data = self._data / new
         with contextlib.ExitStack() as stack:
             with self._naming():  # so that it is ours before somebody takes it for debris
@@ -82,7 +88,8 @@ class Containers:
                     self._take(record.name, new)
                     _keep(record, data)
             except BaseException:
-                shutil.rmtree(data, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    files.remove_all(data)
                 self._release(new)
                 raise
         return Container(record, data, self._run / new)
@@ -106,10 +113,10 @@ class Containers:
     def find(self, text: str) -> Container:
         """Return the container of a name, an id, or the beginning of one id only."""
         name = text.removeprefix("/")
-        if NAME.fullmatch(name) and (found := self._named(name)) is not None:
+        if _is_name(name) and (found := self._named(name)) is not None:
             return found
         matches = []
-        if _ID.fullmatch(text):
+        if 0 < len(text) <= 64 and _DIGITS.issuperset(text):
             matches = [one for one in self._everything() if one.startswith(text) and self._is_there(one)]
         if len(matches) > 1:
             raise UsageError(f"more than one container begins with {text}")
@@ -152,7 +159,8 @@ class Containers:
         data = self._data / name
         clear(data)
         for path in (self._run / name, data):
-            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                files.remove_all(path)
         self._release(name)
 
     def _is_there(self, name: str) -> bool:
@@ -182,14 +190,14 @@ class Containers:
         return found if found.record.name == name else None
 
     def _load(self, name: str) -> Container:
-        if len(name) != 64 or not _ID.fullmatch(name):
+        if len(name) != 64 or not _DIGITS.issuperset(name):
             raise NotFoundError(f"no such container: {name[:12]}")
         data = self._data / name
         try:
-            record = Record.from_json(json.loads((data / "record.json").read_bytes()))
+            record = Record.from_json(json.load((data / "record.json").read_bytes(), "record"))
         except FileNotFoundError:
             raise NotFoundError(f"no such container: {name[:12]}") from None
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OciError, ValueError, KeyError, TypeError, AttributeError):
             raise DamagedError(
                 f"container {name[:12]}: its record is damaged", hint=f"remove {data} to be rid of it"
             ) from None
@@ -208,10 +216,11 @@ class Containers:
 
     def _invented(self) -> str:
         for _ in range(TRIES):
-            name = f"{secrets.choice(_MANNERS)}_{secrets.choice(_LAYERS)}"
+            manner, layer = os.urandom(2)
+            name = f"{_MANNERS[manner % len(_MANNERS)]}_{_LAYERS[layer % len(_LAYERS)]}"
             if self._named(name) is None:
                 return name
-        return f"{name}_{secrets.token_hex(4)}"
+        return f"{name}_{os.urandom(4).hex()}"
 
     def _release(self, owner: str) -> None:
         for name in os.listdir(self._names):
@@ -220,8 +229,12 @@ class Containers:
                     files.remove(self._names / name)
 
 
+def _is_name(text: str) -> bool:
+    return len(text) > 1 and text[0] in _FIRST and _INNER.issuperset(text)
+
+
 def _check(name: str) -> None:
-    if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+    if not _is_name(name) or len(name) > LONGEST_NAME:
         raise UsageError(f"invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
 
 
@@ -237,7 +250,7 @@ def _lock(data: Path) -> int:
 
 
 def _keep(record: Record, data: Path) -> None:
-    text = json.dumps(record.to_json(), indent=1).encode()
+    text = json.dump(record.to_json())
     files.replace(data / "record.json", text, temporary=data)
 
 

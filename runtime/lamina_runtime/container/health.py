@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
-
 from lamina_runtime.container.records import Op, Record
+from lamina_runtime.oci import json
 from lamina_runtime.oci.container import Healthcheck
+from lamina_runtime.oci.errors import OciError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Any
 
     from lamina_runtime.container.state import Container
 
@@ -63,8 +64,8 @@ def state(container: Container) -> dict[str, Any] | None:
     """Return docker's State.Health; None where nothing is asked, or nothing ran yet."""
     try:
         with (container.data / "health").open("rb") as file:
-            found = json.loads(file.read(LARGEST))
-    except (FileNotFoundError, ValueError, RecursionError):
+            found = json.load(file.read(LARGEST), "health")
+    except (FileNotFoundError, OciError):
         return None
     return found if isinstance(found, dict) else None
 

@@ -10,21 +10,27 @@ doubts remembers it (`doubt`), until newuidmap or the files of subordinate ids c
 container wrote with one id, the next command must not look for with many.
 """
 
+from __future__ import annotations
+
 import os
 import pwd
-import shutil
 import stat
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lamina_runtime.container.bundle import Map
+from lamina_runtime.fspath import Path
+from lamina_runtime.value import value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DOUBTS = "one-id"
+ETC = Path("/etc")
 FEWEST = 1000  # a range that is shorter does not even hold a Debian's users
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ids:
     """The maps of a user namespace, both empty where there is none, and who writes them."""
 
@@ -39,11 +45,13 @@ class Ids:
         return len(self.uids) == 1
 
 
-def choose(uid: int, gid: int, *, files: Path = Path("/etc"), doubts: Path | None = None) -> Ids:
+def choose(uid: int, gid: int, *, files: Path = ETC, doubts: Path | None = None) -> Ids:
     """Return the best that user `uid` can have on this host; `doubts` is where `doubt` wrote."""
     if uid == 0:
         return Ids()
     own = single(uid, gid)
+    import shutil  # root does without
+
     mappers = shutil.which("newuidmap"), shutil.which("newgidmap")
     names = _names(uid)
     uids, gids = ranges(files / "subuid", names), ranges(files / "subgid", names)
@@ -62,7 +70,7 @@ def single(uid: int, gid: int) -> Ids:
     return Ids((Map(0, uid, 1),), (Map(0, gid, 1),))
 
 
-def doubt(uid: int, gid: int, doubts: Path, *, files: Path = Path("/etc")) -> Ids:
+def doubt(uid: int, gid: int, doubts: Path, *, files: Path = ETC) -> Ids:
     """Note that the mappers refused what the files promise; return what is left."""
     doubts.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     doubts.write_text(_signature(files), encoding="ascii")
@@ -103,6 +111,8 @@ def _read(path: Path) -> str:
 
 def _signature(files: Path) -> str:
     """Return what changes when somebody mends the mappers or their configuration."""
+    import shutil
+
     paths = [shutil.which("newuidmap"), shutil.which("newgidmap"), files / "subuid", files / "subgid"]
     rows = []
     for path in paths:

@@ -8,13 +8,13 @@ costs nothing.  It stays as the container's monitor and is nobody's child once w
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lamina_runtime.container import records
 from lamina_runtime.errors import LaminaError
+from lamina_runtime.fspath import Path
+from lamina_runtime.value import value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -33,7 +33,7 @@ class LaunchError(LaminaError):
         self.rung = rung
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Started:
     """A running program: its process and that of its monitor, our child."""
 

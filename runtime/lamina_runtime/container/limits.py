@@ -7,13 +7,13 @@ written in the order given, since some values are checked against others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
-
 from lamina_runtime.errors import UsageError
+from lamina_runtime.value import fields, value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
 PERIOD = 100_000  # microseconds, the kernel's default
 LEAST_MEMORY = 6 << 20  # docker's
@@ -21,7 +21,7 @@ NANO = 1_000_000_000
 Files = dict[str, list[tuple[str, str]]]  # by controller: file, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Limits:
     """What --memory and its like say; 0 and "" where nothing was wished, -1 for no limit."""
 
@@ -36,7 +36,7 @@ class Limits:
 
     def __bool__(self) -> bool:
         """Say whether there is any."""
-        return any(getattr(self, row.name) for row in fields(self))
+        return any(fields(self).values())
 
     def check(self, processors: int) -> None:
         """Raise UsageError for what makes no sense together, in docker's words."""

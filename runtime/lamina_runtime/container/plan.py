@@ -5,10 +5,9 @@ here each property becomes its records, in the order in which the launcher wants
 config.json may say that the launcher cannot do is refused, never left out.
 """
 
+from __future__ import annotations
+
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from lamina_runtime.container import capabilities
 from lamina_runtime.container.bundle import DEVICES, USER
@@ -17,7 +16,12 @@ from lamina_runtime.container.seccomp import assembler, tables
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.store.lease import start_time
 
-Spec = Mapping[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
+
+    Spec = Mapping[str, Any]
 
 NAMESPACES = {
     "time": 0x00000080,
@@ -39,7 +43,7 @@ _ATTRIBUTES = {  # mount_setattr(2)
     "nodiratime": 0x80,
     "nosymfollow": 0x200000,
 }
-_ENTERED = re.compile(r"/proc/([1-9][0-9]*)/ns/[a-z]+")
+_ENTERED = r"/proc/([1-9][0-9]*)/ns/[a-z]+"
 _DEFAULTS = frozenset("rw suid dev exec atime relatime diratime symfollow async norelatime".split())
 _PROPAGATION = {  # mount(2)
     "unbindable": 1 << 17,
@@ -118,7 +122,9 @@ def _namespaces(linux: Spec) -> Iterator[Record]:
         if not path:
             flags |= NAMESPACES[kind]
             continue
-        pid = _ENTERED.fullmatch(path)
+        import re
+
+        pid = re.fullmatch(_ENTERED, path)
         if not pid or kind not in ("user", "network"):
             raise PlanError(f"cannot join the {kind} namespace {path}")
         pids.add(pid[1])

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import re
 import socket
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamina_runtime.container.wishes import Port
 from lamina_runtime.errors import LaminaError, UsageError
+from lamina_runtime.value import replace, value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -23,7 +23,7 @@ PROTOCOLS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 BACKLOG = 512
 TRIES = 16  # for one free port on both families
 LAST = 65535
-_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_RANGE = r"([0-9]{1,5})(?:-([0-9]{1,5}))?"
 
 
 class PublishError(LaminaError):
@@ -32,7 +32,8 @@ class PublishError(LaminaError):
     exit_code = 125
 
 
-class Bound(NamedTuple):
+@value
+class Bound:
     """A port of the host, and the container's that it leads to."""
 
     address: str
@@ -82,7 +83,9 @@ def _protocol(text: str) -> tuple[str, str]:
 
 
 def _range(text: str, what: str, whole: str) -> tuple[int, int]:
-    match = _RANGE.fullmatch(text)
+    import re
+
+    match = re.fullmatch(_RANGE, text)
     if not match:
         raise UsageError(f"invalid {what}: {text!r} (in {whole!r})")
     first, last = int(match[1]), int(match[2] or match[1])
@@ -195,13 +198,8 @@ def shown(bound: Sequence[Bound], exposed: Iterable[str] = ()) -> str:
 
 
 def _follows(last: Bound, following: Bound) -> bool:
-    return following == last._replace(host=last.host + 1, port=last.port + 1)
+    return following == replace(last, host=last.host + 1, port=last.port + 1)
 
 
 def _span(first: int, last: int) -> str:
     return f"{first}" if first == last else f"{first}-{last}"
-
-
-def to_json(bound: Iterable[Bound]) -> list[dict[str, Any]]:
-    """Return what is kept while the container runs."""
-    return [one._asdict() for one in bound]

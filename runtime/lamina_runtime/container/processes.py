@@ -17,10 +17,11 @@ import os
 import select
 import signal
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from lamina_runtime.errors import LaminaError, UsageError
+from lamina_runtime.value import value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -148,7 +149,8 @@ def _chain(pid: int) -> list[int]:
     return chain
 
 
-class Usage(NamedTuple):
+@value
+class Usage:
     """What the processes of a container have used so far."""
 
     processes: int

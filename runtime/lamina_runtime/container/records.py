@@ -1,15 +1,20 @@
 """The binary form of a plan: native/launch/plan.h is its specification."""
 
-import struct
-from collections.abc import Iterable
+from __future__ import annotations
+
+import sys
 from enum import IntEnum
 
 from lamina_runtime.errors import LaminaError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Argument = str | bytes | int
+
 MAGIC = b"LAMPLAN1"
 ARGUMENTS = 8
-
-Argument = str | bytes | int
 
 
 class Op(IntEnum):
@@ -92,9 +97,14 @@ class Record:
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
-        parts = [struct.pack("=HH", self.op, len(self.arguments))]
-        parts += [struct.pack("=I", len(argument)) + argument + b"\0" for argument in self.arguments]
+        parts = [_number(self.op, 2), _number(len(self.arguments), 2)]
+        for argument in self.arguments:
+            parts += [_number(len(argument), 4), argument, b"\0"]
         return b"".join(parts)
+
+
+def _number(value: int, size: int) -> bytes:
+    return value.to_bytes(size, sys.byteorder)
 
 
 def _bytes(op: Op, argument: Argument) -> bytes:

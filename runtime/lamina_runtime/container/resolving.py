@@ -6,9 +6,7 @@ the names of others on its networks, which come and go and are written anew each
 
 from __future__ import annotations
 
-import ipaddress
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -72,6 +70,8 @@ def _reached(line: str) -> bool:
     words = line.split()
     if words[:1] != ["nameserver"] or len(words) < 2:
         return True
+    import ipaddress
+
     try:
         address = ipaddress.ip_address(words[1].partition("%")[0])
     except ValueError:

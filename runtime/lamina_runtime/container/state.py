@@ -19,19 +19,24 @@ long as it lives (native/launch/state.h), and the rest follows:
 Commands that change a container take turns on `lock`.
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from lamina_runtime.container.wishes import Wishes
 from lamina_runtime.errors import LaminaError, NotFoundError
+from lamina_runtime.fspath import Path
 from lamina_runtime.oci.digest import Digest
 from lamina_runtime.store import files
 from lamina_runtime.store.lease import start_time
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 VERSION = 1
 LONGEST = 256  # bytes of what the launcher notes
@@ -44,7 +49,7 @@ class ConflictError(LaminaError):
     """A name is taken, or a container is not in the state that this needs."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Record:
     """What a container is, from its making to its removal."""
 
@@ -68,7 +73,7 @@ class Record:
         }
 
     @classmethod
-    def from_json(cls, kept: dict[str, Any]) -> "Record":
+    def from_json(cls, kept: dict[str, Any]) -> Record:
         """Read what to_json() wrote."""
         if kept["version"] != VERSION:
             raise LaminaError(f"container {kept['id'][:12]} was written by another version of lamina")
@@ -81,7 +86,7 @@ class Record:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Status:
     """How a container is at this moment."""
 
@@ -92,7 +97,7 @@ class Status:
     finished: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Container:
     """One container's places and record."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
+
+from lamina_runtime.value import value
 
 NAMESPACES = ("trusted.overlay.", "user.overlay.")
 OPAQUE_OTHERS = ("user.fuseoverlayfs.opaque",)
@@ -26,7 +27,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Object:
     """One object of an upper."""
 

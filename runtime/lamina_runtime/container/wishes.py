@@ -4,17 +4,24 @@ Everything is as the user said it, checked for form; what it means on this host 
 the bundle is made.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from __future__ import annotations
+
 from types import MappingProxyType
-from typing import Any
 
 from lamina_runtime.container.limits import Limits
 from lamina_runtime.oci import json
 from lamina_runtime.oci.container import Healthcheck
+from lamina_runtime.value import fields, value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Mount:
     """One of --mount, -v or --tmpfs; `source` is a path, a volume's name, or "" for a tmpfs."""
 
@@ -24,7 +31,7 @@ class Mount:
     options: tuple[str, ...] = ()  # as in a bundle: ro, rbind, rslave, size=...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Limit:
     """One --ulimit, by its name without RLIMIT_."""
 
@@ -33,7 +40,7 @@ class Limit:
     hard: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Port:
     """One port of the container to be reached through the host; expanded from --publish."""
 
@@ -44,7 +51,7 @@ class Port:
     last: int = 0  # ... to here; 0 and 0 for any
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Joined:
     """A named network that the container is on."""
 
@@ -53,7 +60,7 @@ class Joined:
     address: str = ""  # the one wished, "" for any
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Wishes:
     """A container as wished; None and empty mean what the image or the default says."""
 
@@ -78,8 +85,8 @@ class Wishes:
     mounts: tuple[Mount, ...] = ()
     devices: tuple[tuple[str, str], ...] = ()  # on the host, in the container
     limits: tuple[Limit, ...] = ()
-    sysctls: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
-    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    sysctls: Mapping[str, str] = NOTHING
+    labels: Mapping[str, str] = NOTHING
     oom_score: int | None = None
     shm_size: int = 64 << 20  # bytes
     share: tuple[str, ...] = ()  # namespaces of the host to stay in: "network", "pid", "ipc", "uts"
@@ -96,25 +103,25 @@ class Wishes:
     stop_signal: str = ""
     stop_timeout: int | None = None  # seconds; negative: wait for ever
     auto_remove: bool = False
-    resources: Limits = field(default_factory=Limits)
+    resources: Limits = Limits()
     health: Healthcheck | None = None
     restart: str = ""  # "no", "always", "unless-stopped", "on-failure", "on-failure:N"
 
     def to_json(self) -> dict[str, Any]:
         """Return the object to keep."""
         mappings = {"sysctls": dict(self.sysctls), "labels": dict(self.labels)}
-        plain = {row.name: getattr(self, row.name) for row in fields(self) if row.name not in mappings}
-        plain["mounts"] = [asdict(mount) for mount in self.mounts]
-        plain["resources"] = asdict(self.resources)
+        plain = {name: found for name, found in fields(self).items() if name not in mappings}
+        plain["mounts"] = [fields(mount) for mount in self.mounts]
+        plain["resources"] = fields(self.resources)
         plain["health"] = self.health and self.health.to_json()
         for name in ("limits", "networks", "ports"):
-            plain[name] = [asdict(part) for part in getattr(self, name)]
+            plain[name] = [fields(part) for part in getattr(self, name)]
         return plain | mappings
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> "Wishes":
+    def from_json(cls, kept: Mapping[str, Any]) -> Wishes:
         """Read what to_json() wrote."""
-        value = {row.name: _tuples(kept[row.name]) for row in fields(cls) if row.name in kept}
+        value: dict[str, Any] = {name: _tuples(kept[name]) for name in cls.__match_args__ if name in kept}
         value["mounts"] = tuple(
             Mount(**{key: _tuples(part) for key, part in mount.items()}) for mount in kept.get("mounts", ())
         )

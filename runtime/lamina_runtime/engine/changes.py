@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import posixpath
 import signal
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from lamina_runtime.engine import moments, words
 from lamina_runtime.errors import UsageError
 from lamina_runtime.oci.container import ContainerConfig, Healthcheck
+from lamina_runtime.value import replace
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json as plain_json
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 from lamina_runtime.container import health
 from lamina_runtime.engine import changes, footing, inside, moments, naming
@@ -18,9 +16,13 @@ from lamina_runtime.oci import json, media
 from lamina_runtime.oci.container import ContainerConfig, History
 from lamina_runtime.oci.descriptor import Descriptor
 from lamina_runtime.oci.manifest import build_manifest
+from lamina_runtime.value import replace, value
 
+TYPE_CHECKING = False
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Any
 
     from lamina_runtime.container.state import Container
     from lamina_runtime.container.wishes import Wishes
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 PIECE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Commit:
     """What is wished of the new image."""
 

@@ -1,12 +1,16 @@
 """What a container's confinement needs of the host's files: a profile to read, apt's word to write."""
 
-from pathlib import Path
+from __future__ import annotations
 
-from lamina_runtime.container import ids
 from lamina_runtime.container.seccomp import emulation
 from lamina_runtime.container.seccomp import profile as profiles
 from lamina_runtime.container.seccomp.assembler import FilterError
-from lamina_runtime.container.wishes import Wishes
+from lamina_runtime.fspath import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lamina_runtime.container import ids
+    from lamina_runtime.container.wishes import Wishes
 
 
 def profile(wishes: Wishes) -> bytes:

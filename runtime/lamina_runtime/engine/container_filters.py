@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from lamina_runtime.engine import containers, filters, moments
+from lamina_runtime.engine import filters, moments
 from lamina_runtime.errors import NotFoundError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -79,7 +79,7 @@ def _image(engine: Engine, word: str) -> str:
 
 
 def _relative(engine: Engine, word: str, *, newer: bool) -> Test:
-    other = containers.containers(engine).find(word).record.created
+    other = engine.containers.find(word).record.created
     if newer:
         return lambda one: one.container.record.created > other
     return lambda one: one.container.record.created < other

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
 
 from lamina_runtime.container import bundle, health, limits
 from lamina_runtime.engine import container_listing, networking
 from lamina_runtime.errors import NotFoundError
 from lamina_runtime.oci.container import ContainerConfig
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from lamina_runtime.container.limits import Limits
     from lamina_runtime.container.ports import Bound
     from lamina_runtime.container.state import Container

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
-from lamina_runtime.container import health, ports, processes
-from lamina_runtime.container.state import ConflictError
-from lamina_runtime.engine import container_filters, containers, filters, moments, networking
+from lamina_runtime.container import health, processes
+from lamina_runtime.engine import moments, networking
 from lamina_runtime.errors import LaminaError, NotFoundError
-from lamina_runtime.oci.container import ContainerConfig
+from lamina_runtime.value import value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     from lamina_runtime.engine.context import Engine
 
 
-class Listed(NamedTuple):
+@value
+class Listed:
     """A container and how it was when we looked."""
 
     container: Container
@@ -36,9 +36,13 @@ class Listed(NamedTuple):
         """Return the ports as docker shows them; only what runs has any."""
         if not self.status.pid:
             return ""
+        from lamina_runtime.oci.container import ContainerConfig
+
         image = ContainerConfig()
         with contextlib.suppress(LaminaError):
             image = engine.store.images.get(self.container.record.image).config.config
+        from lamina_runtime.container import ports
+
         exposed = networking.exposed(self.container.record.wishes, image)
         return ports.shown(networking.published(self.container), exposed)
 
@@ -63,10 +67,15 @@ def listed(container: Container) -> Listed:
 
 def chosen(engine: Engine, words: Sequence[str], *, every: bool, count: int = -1) -> list[Listed]:
     """Return the containers that pass the filters, the newest first; only those that run, or all."""
-    wanted = filters.parse(words, container_filters.KEYS)
-    tests = container_filters.chosen_by(engine, wanted)
+    wanted: dict[str, list[str]] = {}
+    tests = []
+    if words:
+        from lamina_runtime.engine import container_filters, filters
+
+        wanted = filters.parse(words, container_filters.KEYS)
+        tests = container_filters.chosen_by(engine, wanted)
     every = every or bool({"status", "exited"} & wanted.keys())
-    found = [listed(container) for container in containers.containers(engine).list()]
+    found = [listed(container) for container in engine.containers.list()]
     passed = [
         one for one in found
         if (every or one.state not in ("created", "exited")) and all(test(one) for test in tests)
@@ -76,10 +85,13 @@ def chosen(engine: Engine, words: Sequence[str], *, every: bool, count: int = -1
 
 def prune(engine: Engine, words: Sequence[str]) -> tuple[list[str], int]:
     """Remove what does not run; return their ids and the bytes that they had written."""
+    from lamina_runtime.container.state import ConflictError
+    from lamina_runtime.engine import container_filters, containers
+
     tests = container_filters.for_pruning(words)
     removed, freed = [], 0
     containers.clear_debris(engine)
-    for container in containers.containers(engine).list():
+    for container in engine.containers.list():
         one = listed(container)
         if one.state not in ("created", "exited") or not all(test(one) for test in tests):
             continue

@@ -8,37 +8,40 @@ Files that a container has of its own host (hosts, resolv.conf, hostname) are bi
 run directory, so that nothing is written into its upper.
 """
 
+from __future__ import annotations
+
 import contextlib
-import datetime
-import logging
 import os
-import socket
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import lamina_runtime
 from lamina_runtime.container import bundle, cgroups, health, launch, limits, plan
-from lamina_runtime.container.collection import Containers
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.state import ConflictError, Container
-from lamina_runtime.container.wishes import Wishes
-from lamina_runtime.engine import confinement, footing, naming, networking
+from lamina_runtime.engine import confinement, footing, moments, naming, networking
 from lamina_runtime.engine.context import Engine
-from lamina_runtime.engine.footing import Footing
-from lamina_runtime.engine.ladder import Ladder
 from lamina_runtime.errors import NotFoundError
+from lamina_runtime.fspath import Path
 from lamina_runtime.oci import json
 from lamina_runtime.store import files
-from lamina_runtime.store.images import Image
-from lamina_runtime.value import value
+from lamina_runtime.value import replace, value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+    from typing import Any
+
+    from lamina_runtime.container.collection import Containers
+    from lamina_runtime.container.wishes import Wishes
+    from lamina_runtime.engine.context import Engine
+    from lamina_runtime.engine.footing import Footing
+    from lamina_runtime.store.images import Image
 
 
 def containers(engine: Engine) -> Containers:
     """Return the user's containers."""
-    return Containers(engine.root, engine.directories.run)
+    return engine.containers
 
 
 def known(engine: Engine, word: str) -> Container | None:
@@ -60,7 +63,6 @@ def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Cont
             cgroups.remove(cgroups.make(f"try-{os.getpid()}", limits.resources(wishes.resources),
                                         lenient=not wishes.resources.memory_swap))  # fmt: skip
         shown = word if reference else image.id.short  # as it was asked for, as docker shows it
-        now = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
         clear_debris(engine)
 
         def fill(data: Path) -> None:
@@ -75,7 +77,7 @@ def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Cont
             return containers(engine).create(
                 image=image.id,
                 image_name=shown,
-                created=now,
+                created=moments.now(),
                 wishes=wishes,
                 command=tuple(command),
                 name=name,
@@ -123,6 +125,8 @@ def start(
                     standing = footing.below(engine, container, standing, refused)
             else:
                 for note in standing.notes:
+                    import logging
+
                     logging.getLogger(__name__).warning("lamina: %s", note)
                 return started
 
@@ -226,8 +230,10 @@ def _bundle(
     own = networking.write_files(container, network, hostname)
     own |= confinement.files(mapped, run)
     profile = confinement.profile(wishes)
-    proc = not standing.enclosed or Ladder(engine.root).fresh_proc()
+    proc = not standing.enclosed or _fresh_proc(engine)
     if not proc:
+        import logging
+
         logging.getLogger(__name__).warning(
             "lamina: /proc is masked here: the outer one is shown, and the host's processes with it"
         )
@@ -248,6 +254,16 @@ def _bundle(
         hostname if any(row["type"] == "uts" for row in config["linux"]["namespaces"]) else ""
     )
     return config
+
+
+def _fresh_proc(engine: Engine) -> bool:
+    """Whether a proc of one's own can be mounted; it is tried where something lies over the outer one."""
+    rows = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    if not any(line.split()[4].startswith(b"/proc/") for line in rows):
+        return True
+    from lamina_runtime.engine.ladder import Ladder
+
+    return Ladder(engine.root).fresh_proc()
 
 
 def _around(engine: Engine, container: Container, image: Image, standing: Footing) -> Iterator[Record]:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from lamina_runtime.container.collection import Containers
     from lamina_runtime.container.ids import Ids
     from lamina_runtime.path import Directories
     from lamina_runtime.store.store import Store
@@ -35,8 +36,7 @@ class Engine:
     @property
     def directories(self) -> Directories:
         """The user's places; --root or LAMINA_ROOT replaces the one for data."""
-        from pathlib import Path
-
+        from lamina_runtime.fspath import Path
         from lamina_runtime.path import directories, user_id
         from lamina_runtime.value import replace
 
@@ -62,6 +62,13 @@ class Engine:
         from lamina_runtime.container import ids
 
         self._ids = ids.doubt(os.geteuid(), os.getegid(), self.directories.run / ids.DOUBTS)
+
+    @property
+    def containers(self) -> Containers:
+        """The user's containers."""
+        from lamina_runtime.container.collection import Containers
+
+        return Containers(self.root, self.directories.run)
 
     @property
     def store(self) -> Store:

@@ -7,20 +7,22 @@ watches over it as over a container, but keeps no state: it ends with who waits 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from lamina_runtime.container import capabilities, cgroups, launch, plan, processes
 from lamina_runtime.container.bundle import USER
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.oci import json
+from lamina_runtime.value import value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from typing import Any
 
     from lamina_runtime.container.state import Container
 
 
-class Exec(NamedTuple):
+@value
+class Exec:
     """What is to be run, and how it differs from the container's own program."""
 
     command: tuple[str, ...]

@@ -20,17 +20,16 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lamina_runtime.container import bundle, capabilities, ids
 from lamina_runtime.container.launch import LaunchError
 from lamina_runtime.container.records import Op, Record
-from lamina_runtime.engine import unpacked
 from lamina_runtime.errors import LaminaError
+from lamina_runtime.fspath import Path
 from lamina_runtime.store import files
+from lamina_runtime.value import replace, value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -49,7 +48,7 @@ _SAID = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Footing:
     """What one container gets."""
 
@@ -166,6 +165,8 @@ def root(container: Container, standing: Footing) -> Path:
 def prepare(engine: Engine, container: Container, image: Image, standing: Footing) -> None:
     """Make what the form needs before anything is mounted, and note the form.  Takes its turn before."""
     (container.run / "merged").mkdir(mode=0o755, parents=True, exist_ok=True)
+    if standing.form != DRIVER:
+        from lamina_runtime.engine import unpacked  # it brings processes and temporary files
     if standing.form == COPY:
         unpacked.fill(copy(container), standing.ids, settings(image, engine.ids))
     elif standing.form == OVERLAY:
@@ -180,6 +181,8 @@ def tree(engine: Engine, container: Container, image: Image, standing: Footing) 
         for word in _driver(container, image, standing.ids):
             yield Record(Op.DRIVER, word)
     elif standing.form == OVERLAY:
+        from lamina_runtime.engine import unpacked
+
         lower = unpacked.place(engine.root, image, standing.ids)
         parts = (container.data / part for part in ("upper", "work"))
         how = "userxattr" if standing.ids.uids or not _initial() else ""

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
 
 import lamina_runtime
 from lamina_runtime.container import ids, launch, records
@@ -21,8 +20,10 @@ from lamina_runtime.container.plan import NAMESPACES, joined
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.errors import LaminaError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import IO, Any
 
 PIECE = 1 << 20
 OUTSIDE = ("changes", "layer", "remove", "settle", "unpack")  # they follow no path of a container

@@ -15,7 +15,6 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lamina_runtime.container import ids, launch, plan
 from lamina_runtime.container.records import Op, Record
@@ -23,6 +22,7 @@ from lamina_runtime.container.seccomp import assembler, default, tables
 from lamina_runtime.engine import footing
 from lamina_runtime.value import value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -132,9 +132,8 @@ class Ladder:
         return _rung(f"{kind} namespace", error, means, fix)
 
     def fresh_proc(self) -> bool:
-        """Whether a proc of one's own can be mounted; tried only where something lies over /proc."""
-        rows = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        return not any(line.split()[4].startswith("/proc/") for line in rows) or self._proc().found
+        """Whether a proc of one's own can be mounted."""
+        return self._proc().found
 
     def _proc(self) -> Rung:
         proc = Record(Op.MOUNT, "proc", "proc", "/proc", "0xe", "")

@@ -11,26 +11,27 @@ What the start chose is kept in the run directory while the container runs.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
-import json
-import logging
 import os
-import shutil
-import socket
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lamina_runtime
-from lamina_runtime.container import ports, resolving
+from lamina_runtime.container import resolving
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.wishes import Port
 from lamina_runtime.errors import LaminaError, UsageError
+from lamina_runtime.fspath import Path
+from lamina_runtime.oci import json
+from lamina_runtime.oci.errors import OciError
 from lamina_runtime.store import files
+from lamina_runtime.value import fields, value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ipaddress
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
+    from lamina_runtime.container import ports
     from lamina_runtime.container.state import Container
     from lamina_runtime.container.wishes import Wishes
     from lamina_runtime.oci.container import ContainerConfig
@@ -59,7 +60,8 @@ class NetworkError(LaminaError):
     exit_code = 125
 
 
-class Way(NamedTuple):
+@value
+class Way:
     """How a container gets out."""
 
     kind: str  # "host", "none", "slirp4netns", "pasta"
@@ -84,14 +86,16 @@ def way(wishes: Wishes) -> Way:
         return Way("none", resolver="")
     if mode in ("slirp4netns", "pasta"):
         return _HELPERS[mode](_program(mode), wishes.network_options)
+    import shutil
+
     for name in _HELPERS:
         program = shutil.which(name)
         if program and os.access(TUN, os.R_OK | os.W_OK):
             return _HELPERS[name](program, wishes.network_options)
     if mode == "private" or wishes.ports or wishes.publish_all:
-        logging.getLogger(__name__).info("no slirp4netns or pasta: the container has no way out")
+        _note("no slirp4netns or pasta: the container has no way out")
         return Way("none", resolver="")
-    logging.getLogger(__name__).info("no slirp4netns or pasta: the container shares the host's network")
+    _note("no slirp4netns or pasta: the container shares the host's network")
     return Way("host", gateway="127.0.0.1")
 
 
@@ -100,7 +104,7 @@ def instead(wishes: Wishes, chosen: Way, error: LaminaError) -> Way | None:
     asked = wishes.network not in ("", "default", DEFAULT) or wishes.ports or wishes.publish_all
     if asked or not chosen.own or not str(error).startswith(("make a network namespace", "network: ")):
         return None
-    logging.getLogger(__name__).info("%s: the container shares the host's network", error)
+    _note(f"{error}: the container shares the host's network")
     return Way("host", gateway="127.0.0.1")
 
 
@@ -119,7 +123,17 @@ def check(mode: str, options: Sequence[str]) -> None:
             raise UsageError(f"invalid mtu: {value}")
 
 
+def _note(text: str) -> None:
+    """Tell it to whoever reads a log."""
+    if "logging" in sys.modules:  # else nobody has asked for one
+        import logging
+
+        logging.getLogger(__name__).info(text)
+
+
 def _program(name: str) -> str:
+    import shutil
+
     found = shutil.which(name)
     if not found:
         package = "passt" if name == "pasta" else name
@@ -128,6 +142,8 @@ def _program(name: str) -> str:
 
 
 def _subnet(text: str) -> ipaddress.IPv4Network:
+    import ipaddress
+
     try:
         network = ipaddress.IPv4Network(text)
     except ValueError:
@@ -149,12 +165,12 @@ def _slirp(program: str, options: Sequence[str]) -> Way:
         f"--mtu={given.pop('mtu', 65520)}",
     ]
     words += [] if loopback else ["--disable-host-loopback"]
-    for name, value in given.items():
+    for name, text in given.items():
         flag = _SLIRP[name]
-        if value == "true":
+        if text == "true":
             words.append(flag)
-        elif value != "false":
-            words.append(f"{flag}={value}")
+        elif text != "false":
+            words.append(f"{flag}={text}")
     words += ["--ready-fd=3", "--exit-fd=4", "{pid}", "tap0"]
     return Way(
         "slirp4netns",
@@ -179,6 +195,8 @@ _HELPERS = {"slirp4netns": _slirp, "pasta": _pasta}
 
 def _host_address() -> str:
     """Return the address from which this host reaches others, "" where there is no route."""
+    import socket
+
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((_ELSEWHERE, 9))
         return str(probe.getsockname()[0])
@@ -194,9 +212,13 @@ def begun(container: Container, chosen: Way, image: ContainerConfig) -> Iterator
     wishes = container.record.wishes
     wished = wanted(wishes, image)
     if wished and not chosen.own:
+        import logging
+
         logging.getLogger(__name__).warning("published ports are discarded on the host's network")
         wished = []
     rows = [*chosen.rows]
+    from lamina_runtime.container import ports
+
     with contextlib.ExitStack() as stack:
         found = []
         for bound, one in ports.listen(wished):
@@ -224,6 +246,8 @@ def wanted(wishes: Wishes, image: ContainerConfig) -> list[Port]:
 
 def exposed(wishes: Wishes, image: ContainerConfig) -> list[str]:
     """Return the ports that --expose and the image name; nonsense in an image counts for nothing."""
+    from lamina_runtime.container import ports
+
     found = dict.fromkeys(wishes.expose)
     for text in image.exposed_ports:
         with contextlib.suppress(UsageError):
@@ -234,7 +258,7 @@ def exposed(wishes: Wishes, image: ContainerConfig) -> list[str]:
 def _forwarder(found: Sequence[tuple[ports.Bound, int]], targets: Sequence[str]) -> list[Record]:
     task = {"ports": [[fd, bound.protocol, bound.port] for bound, fd in found], "targets": list(targets)}
     script = str(Path(lamina_runtime.__file__).parent / "forward.py")
-    words = [sys.executable, "-I", "-S", script, json.dumps(task)]
+    words = [sys.executable, "-I", "-S", script, json.dump(task).decode()]
     return [Record(Op.FORWARD, word) for word in words]
 
 
@@ -275,21 +299,23 @@ def keep(container: Container, chosen: Way, bound: Sequence[ports.Bound]) -> Non
         "kind": chosen.kind,
         "address": chosen.address,
         "gateway": chosen.router,
-        "ports": ports.to_json(bound),
+        "ports": [fields(one) for one in bound],
     }
-    files.replace(container.run / KEPT, json.dumps(text).encode(), temporary=container.run)
+    files.replace(container.run / KEPT, json.dump(text), temporary=container.run)
 
 
 def kept(container: Container) -> Mapping[str, Any]:
     """Return what the last start chose; empty where there was none since the machine came up."""
-    with contextlib.suppress(OSError, ValueError):
-        found: dict[str, Any] = json.loads((container.run / KEPT).read_bytes())
+    with contextlib.suppress(OSError, OciError):
+        found: dict[str, Any] = json.load((container.run / KEPT).read_bytes(), KEPT)
         return found
     return {}
 
 
 def published(container: Container) -> list[ports.Bound]:
     """Return the ports that a container which runs has on the host."""
+    from lamina_runtime.container import ports
+
     return [ports.Bound(**row) for row in kept(container).get("ports", ())]
 
 

@@ -9,11 +9,11 @@ down.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
 
 from lamina_runtime.container import processes
 from lamina_runtime.container.state import ConflictError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

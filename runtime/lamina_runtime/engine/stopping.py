@@ -14,13 +14,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from typing import TYPE_CHECKING
 
 from lamina_runtime.container import processes
 from lamina_runtime.engine import containers
 from lamina_runtime.errors import LaminaError, NotFoundError
 from lamina_runtime.store import files
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lamina_runtime.container.state import Container
     from lamina_runtime.engine.context import Engine

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 from lamina_runtime.container import cgroups, limits
 from lamina_runtime.engine import containers
 from lamina_runtime.errors import UsageError
+from lamina_runtime.value import replace
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from lamina_runtime.container.state import Container
     from lamina_runtime.engine.context import Engine

@@ -4,10 +4,9 @@ Theory.  The image id is the digest of these bytes.  An edit takes the parsed ob
 fields it is about and serialises the result; whatever else was there, known to us or not, stays.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from __future__ import annotations
+
 from types import MappingProxyType
-from typing import Any
 
 from lamina_runtime.oci import json
 from lamina_runtime.oci.container import ContainerConfig, History
@@ -17,15 +16,21 @@ from lamina_runtime.oci.errors import OciError
 from lamina_runtime.oci.manifest import MAX_LAYERS
 from lamina_runtime.oci.media import OCI_CONFIG
 from lamina_runtime.oci.platform import Platform
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
 MAX_HISTORY = 4 * MAX_LAYERS
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ImageConfig:
     """What an image is made of, and how it is run."""
 
-    raw: bytes = field(repr=False)
+    raw: bytes
     id: Digest
     os: str
     architecture: str
@@ -36,10 +41,10 @@ class ImageConfig:
     diff_ids: tuple[Digest, ...]
     history: tuple[History, ...]
     config: ContainerConfig
-    _fields: Mapping[str, Any] = field(repr=False, compare=False)
+    _fields: Mapping[str, Any]
 
     @classmethod
-    def parse(cls, raw: bytes, *, algorithm: str = "sha256") -> "ImageConfig":
+    def parse(cls, raw: bytes, *, algorithm: str = "sha256") -> ImageConfig:
         """Read a configuration."""
         found = json.load_object(raw, "image configuration")
         rootfs = found.inner("rootfs")
@@ -69,7 +74,7 @@ class ImageConfig:
         )
 
     @classmethod
-    def new(cls, platform: Platform, *, created: str = "", author: str = "") -> "ImageConfig":
+    def new(cls, platform: Platform, *, created: str = "", author: str = "") -> ImageConfig:
         """Return the configuration of an image without layers."""
         value: dict[str, Any] = {"created": created} if created else {}
         value |= {"author": author} if author else {}
@@ -99,7 +104,7 @@ class ImageConfig:
         diff_ids: Iterable[Digest] | None = None,
         history: Iterable[History] | None = None,
         fields: Mapping[str, Any] | None = None,
-    ) -> "ImageConfig":
+    ) -> ImageConfig:
         """Return a changed configuration.
 
         `fields` are top-level ones such as created and author by their names in JSON; None as a
@@ -119,7 +124,7 @@ class ImageConfig:
             value["history"] = [entry.to_json() for entry in history]
         return ImageConfig.parse(json.dump(value), algorithm=self.id.algorithm)
 
-    def with_step(self, entry: History, diff_id: Digest | None = None) -> "ImageConfig":
+    def with_step(self, entry: History, diff_id: Digest | None = None) -> ImageConfig:
         """Return the configuration after one more step, with or without a layer."""
         if entry.empty_layer != (diff_id is None):
             raise OciError("a history entry is empty exactly if it brings no layer")

@@ -1,16 +1,21 @@
 """The part of an image's configuration that says how to run it, and the history of its layers."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from __future__ import annotations
+
 from types import MappingProxyType
-from typing import Any
 
 from lamina_runtime.oci import json
-from lamina_runtime.oci.descriptor import nothing
+from lamina_runtime.oci.descriptor import NOTHING
 from lamina_runtime.oci.errors import OciError
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Healthcheck:
     """How to ask a container for its health; times in nanoseconds, 0 for the default."""
 
@@ -22,7 +27,7 @@ class Healthcheck:
     retries: int = 0
 
     @classmethod
-    def from_json(cls, found: json.Object) -> "Healthcheck":
+    def from_json(cls, found: json.Object) -> Healthcheck:
         """Read the object."""
         numbers = [found.integer(name) for name in _HEALTH.values()]
         return cls(found.texts("Test"), *numbers)
@@ -42,7 +47,7 @@ _HEALTH = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ContainerConfig:
     """How to run an image.  `entrypoint` and `cmd` are None where the image does not say."""
 
@@ -53,7 +58,7 @@ class ContainerConfig:
     cmd: tuple[str, ...] | None = None
     volumes: tuple[str, ...] = ()
     working_dir: str = ""
-    labels: Mapping[str, str] = field(default_factory=nothing, hash=False)
+    labels: Mapping[str, str] = NOTHING
     stop_signal: str = ""
     stop_timeout: int | None = None
     healthcheck: Healthcheck | None = None
@@ -61,7 +66,7 @@ class ContainerConfig:
     on_build: tuple[str, ...] = ()
 
     @classmethod
-    def from_json(cls, found: json.Object) -> "ContainerConfig":
+    def from_json(cls, found: json.Object) -> ContainerConfig:
         """Read the object."""
         healthcheck = found.inner("Healthcheck")
         made = cls(
@@ -148,7 +153,7 @@ def _command(found: json.Object, key: str) -> tuple[str, ...] | None:
     return found.texts(key)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class History:
     """How one step of an image came to be."""
 
@@ -157,10 +162,10 @@ class History:
     author: str = ""
     comment: str = ""
     empty_layer: bool = False
-    _fields: Mapping[str, Any] = field(default_factory=nothing, repr=False, hash=False, compare=False)
+    _fields: Mapping[str, Any] = NOTHING
 
     @classmethod
-    def from_json(cls, found: json.Object) -> "History":
+    def from_json(cls, found: json.Object) -> History:
         """Read one entry."""
         return cls(
             found.text("created"),

@@ -7,17 +7,22 @@ A document says what it is twice, in its own `mediaType` and in what the sender 
 there they must agree, and a document that could be read as either kind is refused (CVE-2021-41190).
 """
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from __future__ import annotations
+
 from types import MappingProxyType
-from typing import Any
 
 from lamina_runtime.oci import json, media
-from lamina_runtime.oci.descriptor import NOTHING, Descriptor, nothing
+from lamina_runtime.oci.descriptor import NOTHING, Descriptor
 from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.errors import OciError
 from lamina_runtime.oci.media import Kind
 from lamina_runtime.oci.platform import ATTESTATION, Platform
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+    from typing import Any
 
 MAX_LAYERS = 1024  # dockerd stops at 125; EROFS's device table would take 65,535
 MAX_MANIFESTS = 10_000
@@ -25,18 +30,18 @@ MAX_DEPTH = 4  # of indexes in indexes
 MAX_VISITS = 64  # documents read for one choice
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Manifest:
     """One image, or an artifact: a configuration and layers, base first."""
 
-    raw: bytes = field(repr=False)
+    raw: bytes
     media_type: str
     digest: Digest
     config: Descriptor
     layers: tuple[Descriptor, ...]
     subject: Descriptor | None = None
     artifact_type: str = ""
-    annotations: Mapping[str, str] = field(default_factory=nothing, hash=False)
+    annotations: Mapping[str, str] = NOTHING
 
     @property
     def descriptor(self) -> Descriptor:
@@ -49,17 +54,17 @@ class Manifest:
         return media.kind(self.config.media_type) is Kind.CONFIG
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Index:
     """Several manifests, mostly one for each platform."""
 
-    raw: bytes = field(repr=False)
+    raw: bytes
     media_type: str
     digest: Digest
     manifests: tuple[Descriptor, ...]
     subject: Descriptor | None = None
     artifact_type: str = ""
-    annotations: Mapping[str, str] = field(default_factory=nothing, hash=False)
+    annotations: Mapping[str, str] = NOTHING
 
     @property
     def descriptor(self) -> Descriptor:

@@ -1,5 +1,7 @@
 """Media types: which documents and layers there are, OCI's and docker's."""
 
+from __future__ import annotations
+
 from enum import Enum, auto
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

@@ -8,8 +8,6 @@ index wins, as the specification says.
 
 from __future__ import annotations
 
-import re
-
 from lamina_runtime.oci import json
 from lamina_runtime.oci.errors import OciError
 from lamina_runtime.value import value
@@ -40,8 +38,8 @@ _ARCHITECTURES = {
     "mipsel": ("mipsle", ""),
 }
 _BASE = {"amd64": "v1", "arm64": "v8", "arm": "v7", "ppc64le": "power8", "riscv64": "rva20u64"}
-_LEVEL = re.compile(r"([a-z]*)([0-9]{1,3})(?:\.([0-9]{1,3}))?([a-z0-9]*)")
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LEVEL = r"([a-z]*)([0-9]{1,3})(?:\.([0-9]{1,3}))?([a-z0-9]*)"
+_WORD = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
 @value
@@ -58,7 +56,9 @@ class Platform:
     def parse(cls, text: str) -> Platform:
         """Read `os/architecture[/variant]` or a lone architecture, under any of their usual names."""
         words = text.split("/")
-        if not all(_WORD.fullmatch(word) for word in words) or len(words) > 3:
+        import re  # a listing does without
+
+        if not all(re.fullmatch(_WORD, word) for word in words) or len(words) > 3:
             raise OciError(f"{text[:200]!r} is not a platform", hint="write it as linux/arm64/v8")
         os, machine = ("linux", words[0]) if len(words) == 1 else (words[0], words[1])
         architecture, variant = _ARCHITECTURES.get(machine.lower(), (machine.lower(), ""))
@@ -119,7 +119,9 @@ def host(sysname: str, machine: str) -> Platform:
 
 
 def _level(variant: str) -> tuple[str, tuple[int, int], str] | None:
-    match = _LEVEL.fullmatch(variant)
+    import re
+
+    match = re.fullmatch(_LEVEL, variant)
     if match is None:
         return None
     prefix, major, minor, suffix = match.groups()

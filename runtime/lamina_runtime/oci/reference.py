@@ -7,8 +7,6 @@ comes before the first slash is a registry if it has a dot, a colon or a capital
 
 from __future__ import annotations
 
-import re
-
 from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.errors import OciError
 from lamina_runtime.value import replace, value
@@ -20,12 +18,13 @@ DEFAULT_TAG = "latest"
 MAX_NAME = 255
 MAX_TEXT = 1024  # a name, a tag and the longest digest, and some room for the error's text
 
-_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_LABEL = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)"
-_REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
-_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?")
-_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
-_IMAGE_ID = re.compile(r"[0-9a-f]{64}")
+_DIGITS = frozenset("0123456789")
+_SMALL = _DIGITS | frozenset("abcdefghijklmnopqrstuvwxyz")
+_LETTERS = _SMALL | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_HEX = frozenset("0123456789abcdef")
+_ADDRESS = _HEX | frozenset("ABCDEF:")
+_NO_PUNCTUATION = str.maketrans("", "", "._-")
+_APART = str.maketrans(dict.fromkeys(_SMALL, "/"))
 
 
 @value
@@ -42,17 +41,17 @@ class Reference:
         """Read a name as docker reads it; without tag and digest the tag is `latest`."""
         if len(text) > MAX_TEXT:
             raise OciError(f"a reference of {len(text)} characters is too long")
-        if _IMAGE_ID.fullmatch(text):
+        if len(text) == 64 and _HEX.issuperset(text):
             raise OciError(f"{text!r} is an image id, not a reference")
         rest, at, digest_text = text.partition("@")
         digest = Digest.parse(digest_text) if at else None
         tag = None
         if ":" in rest.rpartition("/")[2]:
             rest, _, tag = rest.rpartition(":")
-            _check(_TAG, tag, text, "tag")
+            _check(_is_tag(tag), tag, text, "tag")
         registry, repository = _split(rest)
-        _check(_REGISTRY, registry, text, "registry")
-        _check(_REPOSITORY, repository, text, "repository")
+        _check(_is_registry(registry), registry, text, "registry")
+        _check(_is_repository(repository), repository, text, "repository")
         if len(registry) + 1 + len(repository) > MAX_NAME:
             raise OciError(f"{text!r}: a name has at most {MAX_NAME} characters")
         return cls(registry, repository, tag if tag or digest else DEFAULT_TAG, digest)
@@ -86,7 +85,7 @@ class Reference:
 
     def with_tag(self, tag: str) -> Reference:
         """Return the same name with this tag and no digest."""
-        _check(_TAG, tag, tag, "tag")
+        _check(_is_tag(tag), tag, tag, "tag")
         return replace(self, tag=tag, digest=None)
 
     def with_digest(self, digest: Digest) -> Reference:
@@ -107,8 +106,45 @@ def _split(name: str) -> tuple[str, str]:
     return registry, repository
 
 
-def _check(form: re.Pattern[str], part: str, text: str, what: str) -> None:
-    if form.fullmatch(part):
+# The grammar's regular expressions, by hand: `re` is a tenth of the time that a listing has.
+
+
+def _is_tag(text: str) -> bool:
+    """[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}."""
+    return (
+        0 < len(text) <= 128 and text[0] not in ".-" and _LETTERS.issuperset(text.translate(_NO_PUNCTUATION))
+    )
+
+
+def _is_repository(text: str) -> bool:
+    r"""Parts between slashes, each [a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*."""
+    return all(
+        part
+        and part[0] in _SMALL
+        and part[-1] in _SMALL
+        and all(run in (".", "_", "__") or not run.strip("-") for run in part.translate(_APART).split("/"))
+        for part in text.split("/")
+    )
+
+
+def _is_registry(text: str) -> bool:
+    """Labels [a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])? with dots between, or [address], and a port or none."""
+    host, colon, port = text, "", "0"
+    if not text.endswith("]"):
+        before, colon, after = text.rpartition(":")
+        host, port = (before, after) if colon else (text, port)
+    if not port or not _DIGITS.issuperset(port):
+        return False
+    if host[:1] == "[":
+        return host[-1] == "]" and len(host) > 2 and _ADDRESS.issuperset(host[1:-1])
+    return all(
+        label and label[0] != "-" and label[-1] != "-" and _LETTERS.issuperset(label.replace("-", ""))
+        for label in host.split(".")
+    )
+
+
+def _check(good: bool, part: str, text: str, what: str) -> None:  # noqa: FBT001 - what was found of `part`
+    if good:
         return
     hint = "repository names are lower-case" if what == "repository" and part.lower() != part else ""
     raise OciError(f"{text!r} is not a reference: bad {what} {part.removeprefix(OFFICIAL)!r}", hint=hint)

@@ -2,8 +2,8 @@
 
 import os
 import struct
-from pathlib import Path
 
+from lamina_runtime.fspath import Path
 from lamina_runtime.store.errors import StoreError
 
 _SUPER_OFFSET = 1024

@@ -3,9 +3,9 @@
 import contextlib
 import errno
 from collections.abc import Iterator
-from pathlib import Path
 
 from lamina_runtime.errors import LaminaError, NotFoundError
+from lamina_runtime.fspath import Path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -9,7 +9,8 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
-from pathlib import Path
+
+from lamina_runtime.fspath import Path
 
 MODE = 0o600
 
@@ -87,6 +88,19 @@ def below(path: Path) -> Iterator[Path]:
             yield each
         except FileNotFoundError:
             continue
+
+
+def remove_all(path: Path) -> None:
+    """Remove a directory that nobody else changes any more; raises OSError where something stays."""
+    for _, folders, names, fd in os.fwalk(path, topdown=False):
+        for name in names:
+            os.unlink(name, dir_fd=fd)
+        for name in folders:
+            try:
+                os.rmdir(name, dir_fd=fd)
+            except NotADirectoryError:  # a link to one
+                os.unlink(name, dir_fd=fd)
+    os.rmdir(path)
 
 
 def size_on_disk(path: Path) -> int:

@@ -2,7 +2,7 @@
 
 import contextlib
 import errno
-import threading
+from _thread import allocate_lock
 from collections.abc import Iterator
 
 from lamina_runtime.layer.limits import Limits
@@ -20,7 +20,7 @@ class Ground:
         self.place, self.limits = place, limits
         self._store, self._records = locks.Held(place.lock), locks.Held(place.records)
         self._leases: set[Lease] = set()
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
 
     def reported(self) -> contextlib.AbstractContextManager[None]:
         """Turn errors of the disk into errors of the store."""

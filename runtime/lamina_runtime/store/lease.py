@@ -19,9 +19,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import threading
-from pathlib import Path
+from _thread import allocate_lock
 
+from lamina_runtime.fspath import Path
 from lamina_runtime.oci import json
 from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.errors import OciError
@@ -76,7 +76,7 @@ class Lease:
         self._fd, self._header, self._together = fd, header, together
         self._noted: set[str] = set()
         self.brought: set[Digest] = set()  # what was not there before; collect() takes just that back
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._given = False
 
     @property
@@ -108,7 +108,7 @@ class Lease:
             self._header |= {"holder": holder}
             lines = [json.dump(self._header).decode(), *sorted(self._noted)]
             files.replace(
-                self.path, "\n".join([*lines, ""]).encode(), temporary=self.path.parents[1] / "temporary"
+                self.path, "\n".join([*lines, ""]).encode(), temporary=self.path.parent.parent / "temporary"
             )
             os.close(self._fd)
             self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)

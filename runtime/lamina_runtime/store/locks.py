@@ -22,8 +22,8 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
+from lamina_runtime.fspath import Path
 from lamina_runtime.store import files
 
 

@@ -9,8 +9,8 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
+from lamina_runtime.fspath import Path
 from lamina_runtime.oci.digest import Digest
 from lamina_runtime.store import files
 

@@ -6,8 +6,7 @@ hexadecimal, so that any file system will do and no image can choose a path.
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from lamina_runtime.fspath import Path
 from lamina_runtime.oci.digest import HEX_LENGTH, Digest
 from lamina_runtime.value import value
 

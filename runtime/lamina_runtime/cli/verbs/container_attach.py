@@ -27,10 +27,9 @@ def run(parsed: Parsed, engine: Engine) -> int:
     """Watch a running container and talk to it."""
     from lamina_runtime.cli import watching
     from lamina_runtime.container import attaching, processes
-    from lamina_runtime.engine import containers
 
     keys = attaching.detach_keys(parsed.text("detach_keys"))
-    container = containers.containers(engine).find(parsed.arguments[0])
+    container = engine.containers.find(parsed.arguments[0])
     status = container.status()
     if not status.pid:
         raise processes.NotRunningError(container)

@@ -35,7 +35,7 @@ def run(parsed: Parsed, engine: Engine) -> int:
     """Run a program in a container."""
     from lamina_runtime.cli import watching, wishing
     from lamina_runtime.container import attaching
-    from lamina_runtime.engine import containers, executing
+    from lamina_runtime.engine import executing
 
     detached = parsed.switch("detach")
     wished = executing.Exec(
@@ -47,7 +47,7 @@ def run(parsed: Parsed, engine: Engine) -> int:
         interactive=parsed.switch("interactive") and not detached,
         privileged=parsed.switch("privileged"),
     )
-    container = containers.containers(engine).find(parsed.arguments[0])
+    container = engine.containers.find(parsed.arguments[0])
     if detached:
         executing.start(container, wished, client=None)
         return exit_codes.OK

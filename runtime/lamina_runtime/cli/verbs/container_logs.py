@@ -33,9 +33,8 @@ COMMAND = Command(
 def run(parsed: Parsed, engine: Engine) -> int:
     """Print what a container wrote, each stream to ours of its kind."""
     from lamina_runtime.container import logs
-    from lamina_runtime.engine import containers
 
-    container = containers.containers(engine).find(parsed.arguments[0])
+    container = engine.containers.find(parsed.arguments[0])
     window = logs.Window(_tail(parsed), _moment(parsed, "since"), _moment(parsed, "until"))
     stamps = parsed.switch("timestamps")
 

@@ -16,9 +16,7 @@ COMMAND = Command(
 
 def run(parsed: Parsed, engine: Engine) -> int:
     """Give a container another name."""
-    from lamina_runtime.engine import containers
-
-    known = containers.containers(engine)
+    known = engine.containers
     old, new = parsed.arguments
     container = known.find(old)
     with container.turn():

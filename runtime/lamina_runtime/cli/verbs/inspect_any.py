@@ -27,22 +27,25 @@ KINDS = ("", "container", "image")
 def run(parsed: Parsed, engine: Engine) -> int:
     """Print all that is known of what the words name."""
     from lamina_runtime.cli.verbs import inspect
-    from lamina_runtime.engine import container_inspecting, containers, inspecting, naming
+    from lamina_runtime.engine import inspecting, naming
     from lamina_runtime.errors import NotFoundError, UsageError
 
     kind = parsed.text("type")
     if kind not in KINDS:
         raise UsageError(f'"{kind}" is not a valid value for --type: one of "container" and "image" is')
-    known = containers.containers(engine)
     size = parsed.switch("size")
 
     def describe(word: str) -> dict[str, object]:
         if kind != "image":
             try:
-                return container_inspecting.describe(engine, known.find(word), size=size)
+                container = engine.containers.find(word)
             except NotFoundError:
                 if kind:
                     raise
+            else:
+                from lamina_runtime.engine import container_inspecting
+
+                return container_inspecting.describe(engine, container, size=size)
         try:
             return inspecting.describe(engine.store, naming.resolve(engine.store, word).image)
         except NotFoundError:

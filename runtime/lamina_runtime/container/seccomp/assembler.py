@@ -15,13 +15,18 @@ Arguments.  The kernel's int parameters ignore the upper half of a register, so 
 Flatpak.  For the parameters listed in _NARROW only the lower half is compared.
 """
 
+from __future__ import annotations
+
 import struct
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from lamina_runtime.container.seccomp.tables import BY_SPEC, Architecture, calls
 from lamina_runtime.errors import LaminaError
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
 LIMIT = 4096  # BPF_MAXINSNS
 # classic BPF, linux/bpf_common.h
@@ -58,7 +63,7 @@ class FilterError(LaminaError):
     exit_code = 125
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Condition:
     """One comparison of an argument."""
 
@@ -68,7 +73,7 @@ class Condition:
     mask: int = (1 << 64) - 1
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rule:
     """What is returned where all conditions hold."""
 

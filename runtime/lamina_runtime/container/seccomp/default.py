@@ -9,10 +9,14 @@ One thing is stricter than docker's: ioctl(TIOCSTI), which types into the termin
 us.  Arguments are compared as the kernel takes them (`assembler`).
 """
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from __future__ import annotations
 
 from lamina_runtime.container.seccomp.tables import Architecture, every_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from typing import Any
 
 _NEVER = frozenset(
     # keys are in no namespace

@@ -12,10 +12,14 @@ A filter that succeeds instead of refusing loosens nothing: what is not carried 
 apt drops to the user _apt and checks that it worked; `APT` tells it not to.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from __future__ import annotations
 
-from lamina_runtime.container.seccomp.tables import Architecture
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from lamina_runtime.container.seccomp.tables import Architecture
 
 FAKED = (
     "chown chown32 fchown fchown32 fchownat lchown lchown32 capset setfsgid setfsgid32 setfsuid setfsuid32 "

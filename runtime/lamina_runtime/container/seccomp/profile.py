@@ -4,14 +4,18 @@ Theory.  A file is read with bounds, each field is checked, and what is left aft
 and "excludes" were looked at is linux.seccomp as the bundle keeps it.
 """
 
-import re
+from __future__ import annotations
+
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from lamina_runtime.container.seccomp.assembler import FilterError, result
 from lamina_runtime.container.seccomp.tables import Architecture, go_name
 from lamina_runtime.oci import json
 from lamina_runtime.oci.errors import OciError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LIMIT = 1 << 20
 _OPS = frozenset(f"SCMP_CMP_{op}" for op in ("EQ", "NE", "LT", "LE", "GT", "GE", "MASKED_EQ"))
@@ -72,6 +76,8 @@ def _applies(row: Mapping[str, Any], held: Collection[str], machine: str, releas
 
 
 def _version(text: object, what: str) -> tuple[int, int]:
+    import re  # who wishes no profile does without
+
     match = re.match(r"(\d{1,9})\.(\d{1,9})", text) if isinstance(text, str) else None
     if not match:
         raise FilterError(f"{what}: no version of a kernel: {text!r}")

@@ -1,15 +1,21 @@
 """Numbers of system calls by architecture; calls.txt is generated from the kernel's headers."""
 
+from __future__ import annotations
+
 import functools
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+
+from lamina_runtime.fspath import Path
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _FILE = Path(__file__).with_name("calls.txt")
 X32_BIT = 0x40000000
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Architecture:
     """What a filter must know of one: how the kernel names it, and how it passes arguments."""
 
