@@ -257,7 +257,7 @@ static void prepare(struct monitor *monitor)
 	monitor->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (monitor->signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		lam_fail(LAM_FAILED, errno, "become the monitor");
-	lam_network_keep_listeners(monitor->plan);
+	lam_network_inherit(monitor->plan);
 	if (directory) {
 		monitor->directory = lam_state_open(directory->arg[0]);
 		if (monitor->directory < 0)
@@ -302,7 +302,7 @@ static void start(struct monitor *monitor)
 		close(pair[0]);
 		if (monitor->directory >= 0)
 			close(monitor->directory); /* its lock is the monitor's alone */
-		lam_network_forget_listeners(monitor->plan);
+		lam_network_disinherit(monitor->plan);
 		lam_setup(monitor->plan, pair[1], theirs);
 	}
 	close(pair[1]);

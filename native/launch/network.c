@@ -18,7 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +26,7 @@
 #define EXIT_FD 4
 #define FIRST_FREE 16
 #define ANSWER_MAX 512
+#define KEEPER_WAIT 10 /* seconds */
 
 static void no_signals_blocked(void)
 {
@@ -81,32 +82,42 @@ static void start_helper(struct lam_network *network, char **args)
 	network->held = held[1];
 }
 
-static void ask_keeper(struct lam_network *network, const struct lam_record *keeper, pid_t pid)
+/* Where an answer of the keeper says why not, cut out of its JSON. */
+static const char *refusal(char *text)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	char text[4096];
-	int fd, size;
+	char *from = strstr(text, "\"error\": \""), *to;
 
-	size = snprintf(text, sizeof(text), "attach %d %s", (int)pid, keeper->arg[1]);
-	if ((size_t)size >= sizeof(text) || keeper->length[0] >= sizeof(address.sun_path))
-		lam_fail(LAM_FAILED, ENAMETOOLONG, "the networks' keeper");
-	memcpy(address.sun_path, keeper->arg[0], keeper->length[0]);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    send(fd, text, (size_t)size, MSG_NOSIGNAL) < 0)
-		lam_fail(LAM_FAILED, errno, "the networks' keeper at %s", keeper->arg[0]);
-	network->ready = fd;
+	from = from ? from + strlen("\"error\": \"") : text;
+	to = strrchr(from, '"');
+	if (to)
+		*to = '\0';
+	return from;
+}
+
+/* The connection stays open: it is what holds the container's place. */
+static void ask_keeper(int fd, pid_t pid)
+{
+	const struct timeval patience = { .tv_sec = KEEPER_WAIT };
+	char text[ANSWER_MAX + 1];
+	int size = snprintf(text, sizeof(text), "{\"do\": \"attach\", \"pid\": %d}", (int)pid);
+	ssize_t n;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	n = send(fd, text, (size_t)size, MSG_NOSIGNAL) < 0 ? -1 : recv(fd, text, ANSWER_MAX, 0);
+	if (n <= 0)
+		lam_fail(LAM_FAILED, n < 0 ? errno : 0, "network: its keeper does not answer");
+	text[n] = '\0';
+	if (strncmp(text, "{\"done\"", 7) != 0)
+		lam_fail(LAM_FAILED, 0, "network: %s", refusal(text));
 }
 
 int lam_network_begin(const struct lam_plan *plan, struct lam_network *network, pid_t pid)
 {
-	const struct lam_record *keeper = lam_plan_first(plan, LAM_OP_KEEPER);
+	const struct lam_record *keeper = NULL;
 	char number[16], **args;
 
-	if (keeper && keeper->count == 2) {
-		ask_keeper(network, keeper, pid);
-		return 0;
-	}
+	while ((keeper = lam_plan_next(plan, LAM_OP_KEEPER, keeper)) != NULL)
+		ask_keeper((int)lam_record_number(keeper, 0, 10), pid);
 	snprintf(number, sizeof(number), "%d", (int)pid);
 	args = command(plan, LAM_OP_NETWORK, number);
 	if (!args)
@@ -149,26 +160,19 @@ void lam_network_answer(const struct lam_plan *plan, struct lam_network *network
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	text[n > 0 ? n : 0] = '\0';
-	if (lam_plan_first(plan, LAM_OP_KEEPER)) {
-		if (strcmp(text, "ok") != 0)
-			lam_fail(LAM_FAILED, 0, "network: %s", n > 0 ? text : "its keeper has gone");
-		network->held = network->ready; /* it is ours to the end */
-	} else {
-		if (n <= 0 && !ended_well(network))
-			lam_fail(LAM_FAILED, 0, "network: %s: %s", first ? first->arg[0] : "its helper",
-				 first_words(network, text, sizeof(text)));
-		close(network->ready);
-		close(network->said);
-		network->said = -1;
-	}
-	network->ready = -1;
+	if (n <= 0 && !ended_well(network))
+		lam_fail(LAM_FAILED, 0, "network: %s: %s", first ? first->arg[0] : "its helper",
+			 first_words(network, text, sizeof(text)));
+	close(network->ready);
+	close(network->said);
+	network->said = network->ready = -1;
 }
 
-static void each_listener(const struct lam_plan *plan, int (*action)(int fd))
+static void each(const struct lam_plan *plan, enum lam_op op, int (*action)(int fd))
 {
 	const struct lam_record *record = NULL;
 
-	while ((record = lam_plan_next(plan, LAM_OP_LISTENER, record)) != NULL)
+	while ((record = lam_plan_next(plan, op, record)) != NULL)
 		action((int)lam_record_number(record, 0, 10));
 }
 
@@ -182,14 +186,16 @@ static int stay_at_exec(int fd)
 	return fcntl(fd, F_SETFD, 0);
 }
 
-void lam_network_forget_listeners(const struct lam_plan *plan)
+void lam_network_disinherit(const struct lam_plan *plan)
 {
-	each_listener(plan, close);
+	each(plan, LAM_OP_LISTENER, close);
+	each(plan, LAM_OP_KEEPER, close);
 }
 
-void lam_network_keep_listeners(const struct lam_plan *plan)
+void lam_network_inherit(const struct lam_plan *plan)
 {
-	each_listener(plan, close_at_exec);
+	each(plan, LAM_OP_LISTENER, close_at_exec);
+	each(plan, LAM_OP_KEEPER, close_at_exec);
 }
 
 static void drop_everything(void)
@@ -210,7 +216,7 @@ static _Noreturn void run_forwarder(const struct lam_plan *plan, char **args, pi
 	if (fd < 0 || setns(fd, (int)(flags & CLONE_NEWUSER) | CLONE_NEWNET) < 0)
 		_exit(LAM_FAILED);
 	drop_everything();
-	each_listener(plan, stay_at_exec);
+	each(plan, LAM_OP_LISTENER, stay_at_exec);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() == parent)
 		execv(args[0], args);
@@ -230,7 +236,7 @@ void lam_network_forward(const struct lam_plan *plan, pid_t pid)
 			run_forwarder(plan, args, pid, parent);
 	}
 	free(args);
-	lam_network_forget_listeners(plan);
+	each(plan, LAM_OP_LISTENER, close);
 }
 
 static int raise_device(int fd, const char *name)

@@ -43,10 +43,10 @@ void lam_network_answer(const struct lam_plan *plan, struct lam_network *network
 /* Start what forwards published ports into the network of process 'pid', if there are any. */
 void lam_network_forward(const struct lam_plan *plan, pid_t pid);
 
-/* Close the sockets that are the forwarder's. */
-void lam_network_forget_listeners(const struct lam_plan *plan);
-/* None but who is meant to inherits them. */
-void lam_network_keep_listeners(const struct lam_plan *plan);
+/* The sockets that the plan names are the monitor's: nobody else inherits them. */
+void lam_network_inherit(const struct lam_plan *plan);
+/* In a fork of the monitor: let go of them. */
+void lam_network_disinherit(const struct lam_plan *plan);
 
 /* In a new network namespace: the loopback device is up. */
 int lam_network_loopback(void);

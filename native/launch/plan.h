@@ -47,8 +47,7 @@ enum lam_op {
 			       * who gave CLIENT says that it knows of the end */
 	LAM_OP_HEALTH = 13,   /* interval, timeout, start period, start interval (milliseconds), retries */
 	LAM_OP_PROBE = 14,    /* one argument of the command that says whether the container is well */
-	LAM_OP_KEEPER = 15,   /* instead of NETWORK: path of the socket of the networks' keeper, and what
-			       * it is asked for */
+	LAM_OP_KEEPER = 15,   /* descriptor of a connection to the keeper of a named network */
 	LAM_OP_LISTENER = 16, /* descriptor of a socket that the forwarder inherits */
 	LAM_OP_FORWARD = 17,  /* one argument of the command that forwards ports; it is in the container's
 			       * network, and in ours what it inherits */

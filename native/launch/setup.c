@@ -183,12 +183,10 @@ static void make_namespaces(const struct lam_plan *plan, int channel, int flags)
 	make_others(flags);
 }
 
-static void await_network(const struct lam_plan *plan, int channel)
+static void configure_network(const struct lam_plan *plan)
 {
-	int err;
+	int err = lam_network_configure(plan);
 
-	expect(channel, LAM_WORD_NETWORK);
-	err = lam_network_configure(plan);
 	if (err < 0)
 		lam_fail(LAM_FAILED, -err, "network addresses");
 }
@@ -253,10 +251,14 @@ void lam_setup(const struct lam_plan *plan, int channel, const int streams[3])
 			enter(join);
 		if (lam_record_number(join, 1, 0) & CLONE_NEWUSER)
 			become_root();
+		if (lam_record_number(join, 1, 0) & CLONE_NEWNET)
+			configure_network(plan);
 	}
 	make_namespaces(plan, channel, flags);
-	if (flags & CLONE_NEWNET)
-		await_network(plan, channel);
+	if (flags & CLONE_NEWNET) {
+		expect(channel, LAM_WORD_NETWORK);
+		configure_network(plan);
+	}
 	pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid < 0)
 		lam_fail(LAM_FAILED, errno, "start the first process");

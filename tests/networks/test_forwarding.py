@@ -173,5 +173,6 @@ async def test_silent_clients_are_forgotten_and_there_are_never_too_many(
         await trio.sleep(2 * forwarding.IDLE)
         assert len(datagrams) == 0
         nursery.cancel_scope.cancel()
-    for one in (made, *clients):
-        one.close()
+    made.close()
+    for client in clients:
+        client.close()

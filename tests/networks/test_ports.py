@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -124,11 +123,12 @@ def test_the_hosts_network_has_no_use_for_ports(host: Host) -> None:
     assert (ended.returncode, "discarded" in ended.stderr) == (0, True)
 
 
-@pytest.mark.parametrize(
-    "text", ["x", "80:", "1:2:3:4", "70000", "80-70:80", "1-3:1-2", "80/sctp", "1.2.3:80:80", "", "-1"]
-)
-def test_nonsense_is_refused(host: Host, text: str) -> None:
+NONSENSE = ["x", "80:", "1:2:3:4", "70000", "80-70:80", "1-3:1-2", "80/sctp", "1.2.3:80:80", "", "-1"]
+
+
+def test_nonsense_is_refused(host: Host) -> None:
     if host.before:
         pytest.skip("the same for everybody")
-    ended: subprocess.CompletedProcess[str] = host.run("run", "--rm", "-p", text, IMAGE, "true")
-    assert (ended.returncode, len(ended.stderr.splitlines())) == (125, 1)
+    for text in NONSENSE:
+        ended = host.run("run", "--rm", "-p", text, IMAGE, "true")
+        assert (ended.returncode, len(ended.stderr.splitlines())) == (125, 1)

@@ -69,11 +69,42 @@ def test_kernel_parameters_of_the_network(host: Host) -> None:
     assert (ended.returncode, ended.stderr.count("\n")) == (125, 1)
 
 
-@pytest.mark.parametrize(
-    "network", ["nosuch", "host:x=1", "slirp4netns:nosuch=1", "slirp4netns:cidr=x", "slirp4netns:mtu=1"]
-)
-def test_nonsense_is_refused(host: Host, network: str) -> None:
+def test_two_containers_share_a_network(host: Host) -> None:
+    host(
+        "run",
+        "-d",
+        "--name",
+        "first",
+        "--network",
+        "none",
+        IMAGE,
+        "sh",
+        "-c",
+        "nc -l -p 80 -e cat; sleep 1000",
+    )
+    script = "echo question | nc 127.0.0.1 80; cat /etc/hosts; readlink /proc/self/ns/net"
+    out = host("run", "--rm", "--network", "container:first", IMAGE, "sh", "-c", script)
+    assert out.startswith("question\n")
+    assert host("exec", "first", "cat", "/etc/hosts") in out
+    assert host("exec", "first", "readlink", "/proc/self/ns/net") in out
+    host("kill", "first")
+    ended = host.run("run", "--rm", "--network", "container:first", IMAGE, "true")
+    assert (ended.returncode, "non running" in ended.stderr) == (125, True)
+
+
+NONSENSE = [
+    "nosuch",
+    "host:x=1",
+    "slirp4netns:nosuch=1",
+    "slirp4netns:cidr=x",
+    "slirp4netns:mtu=1",
+    "container:",
+]
+
+
+def test_nonsense_is_refused(host: Host) -> None:
     if host.before:
         pytest.skip("the same for everybody")
-    ended = host.run("run", "--rm", "--network", network, IMAGE, "true")
-    assert (ended.returncode, len(ended.stderr.splitlines())) == (125, 1)
+    for network in NONSENSE:
+        ended = host.run("run", "--rm", "--network", network, IMAGE, "true")
+        assert (ended.returncode, len(ended.stderr.splitlines())) == (125, 1)

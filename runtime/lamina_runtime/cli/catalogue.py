@@ -37,8 +37,10 @@ class Verb:
 GROUPS = {
     "container": "Manage containers",
     "image": "Manage images",
+    "network": "Manage networks",
     "store": "Look after the image store",
     "system": "Disk usage and cleaning up",
+    "volume": "Manage volumes",
 }
 
 _TABLE = """
@@ -140,6 +142,22 @@ container ps            container_ls          -
 container remove        container_rm          -
 container inspect       container_inspect     Display detailed information on one or more containers
 container prune         container_prune       Remove all stopped containers
+volume create           volume_create         Create a volume
+volume ls               volume_ls             List volumes
+volume list             volume_ls             -
+volume inspect          volume_inspect        Display detailed information on one or more volumes
+volume rm               volume_rm             Remove one or more volumes
+volume remove           volume_rm             -
+volume prune            volume_prune          Remove unused local volumes
+network create          network_create        Create a network
+network ls              network_ls            List networks
+network list            network_ls            -
+network inspect         network_inspect       Display detailed information on one or more networks
+network connect         network_connect       Connect a container to a network
+network disconnect      network_disconnect    Disconnect a container from a network
+network rm              network_rm            Remove one or more networks
+network remove          network_rm            -
+network prune           network_prune         Remove all unused networks
 container ended         container_ended       -
 """
 

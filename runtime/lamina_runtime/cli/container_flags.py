@@ -46,6 +46,7 @@ FLAGS = (
     Flag("user", "Username or UID (format: <name|uid>[:<group|gid>])", short="u", kind=STRING),
     Flag("uts", 'UTS namespace to use ("host", "private")', kind=STRING),
     Flag("volume", "Bind mount a volume", short="v", kind=LIST),
+    Flag("volumes-from", "Mount volumes from the specified container(s)", kind=LIST),
     Flag("workdir", "Working directory inside the container", short="w", kind=STRING),
 )
 RUN_ONLY = (

@@ -36,6 +36,14 @@ def create(parsed: Parsed, engine: Engine) -> Container:
         raise NotFoundError(f"no such image here: {word}{f' for {platform}' if platform else ''}")
     if not present:
         _pull(parsed, engine, word)
+    if wished.networks:
+        from lamina_runtime.engine import networks
+
+        networks.check(engine, wished.networks)
+    if parsed.several("volumes_from"):
+        from lamina_runtime.engine import volumes
+
+        wished = volumes.taken_from(containers.containers(engine), parsed.several("volumes_from"), wished)
     made = containers.create(engine, word, wished, name=parsed.text("name"))
     if cidfile:
         with open(cidfile, "x", encoding="ascii") as file:

@@ -17,7 +17,7 @@ TMPFS = frozenset(
     "rw ro nosuid suid nodev dev noexec exec atime noatime diratime nodiratime relatime".split()
 )
 # what other runtimes need to be told, and what we need not (labels, how a copy is made)
-PASSED_OVER = frozenset("rw z Z nocopy cached delegated consistent consistency".split())
+PASSED_OVER = frozenset("rw z Z cached delegated consistent consistency".split())
 
 
 def mounts(parsed: Parsed) -> tuple[Mount, ...]:
@@ -40,11 +40,12 @@ def _volume(text: str) -> Mount:
         raise UsageError(f"invalid volume specification: '{text}'")
     source, target = parts[0], _target(parts[1], text)
     options = [word for word in (parts[2] if len(parts) == 3 else "").split(",") if word]
+    host = source[0] in "/.~"
     for option in options:
-        if option not in ("ro", *PROPAGATION, *PASSED_OVER):
+        if option not in ("ro", *PROPAGATION, *PASSED_OVER, *(() if host else ("nocopy",))):
             raise UsageError(f"invalid mode: {parts[2]}")
     kept = tuple(option for option in options if option not in PASSED_OVER)
-    if source[0] in "/.~":
+    if host:
         path = os.path.abspath(os.path.expanduser(source))
         return Mount("bind", path, target, ("create", *kept))
     import re
@@ -67,58 +68,104 @@ def _target(path: str, text: str) -> str:
 
 
 def _mount(text: str) -> Mount:
-    fields: dict[str, str] = {}
-    for part in text.split(","):
+    fields: dict[str, list[str]] = {}
+    for part in _parts(text):
         name, equals, value = part.partition("=")
         key = _NAMES.get(name.strip().lower())
         if key is None:
-            raise UsageError(f'invalid argument "{text}" for "--mount" flag: unexpected key {name!r}')
-        fields[key] = value if equals else "true"
-    kind = fields.get("type", "volume")
-    target, source = fields.get("target", ""), fields.get("source", "")
-    if kind not in ("bind", "volume", "tmpfs"):
-        raise UsageError(f'invalid argument "{text}" for "--mount" flag: unknown mount type {kind!r}')
+            raise _wrong(text, f"unexpected key {name!r}")
+        fields.setdefault(key, []).append(value if equals else "true")
+    kind = fields.pop("type", ["volume"])[-1]
+    if kind not in _KEYS:
+        raise _wrong(text, f"unknown mount type {kind!r}")
+    wrong = fields.keys() - _KEYS[kind] - _COMMON
+    if wrong:
+        raise _wrong(text, f"{min(wrong)} is not for mounts of type {kind}")
+    target = fields.get("target", [""])[-1]
     if not target.startswith("/"):
-        raise UsageError(f'invalid argument "{text}" for "--mount" flag: target is required, and absolute')
+        raise _wrong(text, "target is required, and absolute")
     _target(target, text)
-    options = ["ro"] if fields.get("readonly", "false") in ("true", "1") else []
+    options = ["ro"] if _switch(text, fields, "readonly") else []
     if kind == "tmpfs":
-        options += [f"{name}={fields[key]}" for name, key in (("size", "tmpfs-size"), ("mode", "tmpfs-mode"))
-                    if key in fields]  # fmt: skip
+        for name in ("size", "mode"):
+            options += [f"{name}={said}" for said in fields.get(f"tmpfs-{name}", ())[-1:]]
         return Mount(kind, "", target, tuple(options))
-    if fields.get("propagation"):
-        if fields["propagation"] not in PROPAGATION:
-            raise UsageError(f"invalid propagation: {fields['propagation']}")
-        options.append(fields["propagation"])
-    if kind == "bind":
-        if not source:
-            raise UsageError(f'invalid argument "{text}" for "--mount" flag: source is required')
-        path = os.path.abspath(source)
-        if not os.path.exists(path):
-            raise UsageError(f'invalid mount config for type "bind": bind source path does not exist: {path}')
-        return Mount(kind, path, target, tuple(options))
+    source = fields.get("source", [""])[-1]
+    return (_bound if kind == "bind" else _kept)(text, fields, source, target, options)
+
+
+def _bound(text: str, fields: dict[str, list[str]], source: str, target: str, options: list[str]) -> Mount:
+    propagation = fields.get("bind-propagation", [""])[-1]
+    if propagation:
+        if propagation not in PROPAGATION:
+            raise UsageError(f"invalid propagation: {propagation}")
+        options.append(propagation)
+    recursive = fields.get("bind-recursive", ["enabled"])[-1]
+    if recursive not in ("enabled", "disabled", "writable", "readonly"):
+        raise _wrong(text, f"invalid value for bind-recursive: {recursive!r}")
+    if recursive == "writable":
+        raise _wrong(text, "bind-recursive=writable: what is mounted below becomes read-only here as well")
+    if recursive == "disabled" or _switch(text, fields, "bind-nonrecursive"):
+        options.append("bind")
+    if not source:
+        raise _wrong(text, "source is required")
+    path = os.path.abspath(source)
+    if not os.path.exists(path):
+        raise UsageError(f'invalid mount config for type "bind": bind source path does not exist: {path}')
+    return Mount("bind", path, target, tuple(options))
+
+
+def _kept(text: str, fields: dict[str, list[str]], source: str, target: str, options: list[str]) -> Mount:
     import re
 
     if source and not re.fullmatch(VOLUME, source):
         raise UsageError(f"invalid volume name: {source}")
-    return Mount(kind, source, target, tuple(options))
+    if fields.get("volume-driver", ["local"])[-1] != "local":
+        raise UsageError(f"no such volume driver: {fields['volume-driver'][-1]}")
+    if _switch(text, fields, "volume-nocopy"):
+        options.append("nocopy")
+    options += [f"label={_pair(label)}" for label in fields.get("volume-label", ())]
+    for option in fields.get("volume-opt", ()):
+        if "=" not in option:
+            raise _wrong(text, f"volume-opt={option}: NAME=VALUE expected")
+        options.append(f"opt={option}")
+    return Mount("volume", source, target, tuple(options))
 
 
-_NAMES = {
-    "type": "type",
-    "source": "source",
-    "src": "source",
-    "target": "target",
-    "dst": "target",
-    "destination": "target",
-    "readonly": "readonly",
-    "ro": "readonly",
-    "bind-propagation": "propagation",
-    "tmpfs-size": "tmpfs-size",
-    "tmpfs-mode": "tmpfs-mode",
-    "volume-nocopy": "nocopy",
-    "consistency": "consistency",
+def _pair(text: str) -> str:
+    return text if "=" in text else f"{text}="
+
+
+def _parts(text: str) -> list[str]:
+    """Split at commas as a line of CSV is: a field in quotes may hold some."""
+    import csv
+
+    try:
+        rows = list(csv.reader([text], strict=True))
+    except csv.Error as error:
+        raise _wrong(text, str(error)) from None
+    return rows[0] if rows else []
+
+
+def _switch(text: str, fields: dict[str, list[str]], key: str) -> bool:
+    said = fields.get(key, ["false"])[-1]
+    if said not in ("true", "1", "false", "0"):
+        raise _wrong(text, f"invalid value for {key}: {said!r}")
+    return said in ("true", "1")
+
+
+def _wrong(text: str, why: str) -> UsageError:
+    return UsageError(f'invalid argument "{text}" for "--mount" flag: {why}')
+
+
+_COMMON = frozenset(("target", "source", "readonly", "consistency"))
+_KEYS = {
+    "bind": frozenset(("bind-propagation", "bind-nonrecursive", "bind-recursive")),
+    "tmpfs": frozenset(("tmpfs-size", "tmpfs-mode")),
+    "volume": frozenset(("volume-nocopy", "volume-label", "volume-driver", "volume-opt")),
 }
+_NAMES = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly", "type": "type"}
+_NAMES |= {key: key for keys in (_COMMON, *_KEYS.values()) for key in keys}
 
 
 def _tmpfs(text: str) -> Mount:

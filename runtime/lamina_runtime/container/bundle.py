@@ -317,12 +317,11 @@ def _asked(mount: Mount, place: Place) -> dict[str, Any]:
     if mount.kind == "tmpfs":
         return _new(target, "tmpfs", ["nosuid", "nodev", *mount.options])
     if mount.kind == "volume" and mount.source not in place.volumes:
-        raise BundleError(
-            f"there is no volume {mount.source or 'without a name'}: lamina keeps no volumes yet",
-            hint="mount a directory by its absolute path",
-        )
+        raise BundleError(f"there is no volume {mount.source or 'without a name'}")
     source = place.volumes[mount.source] if mount.kind == "volume" else mount.source
-    options = mount.options if {"bind", "rbind"} & set(mount.options) else ("rbind", *mount.options)
+    options = tuple(word for word in mount.options if word != "nocopy")
+    if not {"bind", "rbind"} & set(options):
+        options = ("rbind", *options)
     return _bind(source, target, *options)
 
 

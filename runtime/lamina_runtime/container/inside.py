@@ -63,6 +63,15 @@ def unpack(task: Task, _: IO[bytes], _out: IO[bytes]) -> None:
         unpacking.unpack(below, task["target"], owners=task["owners"])
 
 
+def populate(task: Task, _: IO[bytes], _out: IO[bytes]) -> None:
+    """Copy what the image has at a path into a new volume."""
+    from lamina_runtime.container.below import Below
+    from lamina_runtime.container.populating import populate
+
+    with Below(task["image"]) as below:
+        populate(below, os.fsencode(task["path"]), task["volume"])
+
+
 def remove(task: Task, _: IO[bytes], _out: IO[bytes]) -> None:
     """Remove a tree whose files have the container's ids."""
     shutil.rmtree(task["target"])
@@ -90,6 +99,7 @@ OPERATIONS: dict[str, Callable[[Task, IO[bytes], IO[bytes]], None]] = {
     "changes": changes,
     "layer": layer,
     "look": look,
+    "populate": populate,
     "receive": receive,
     "remove": remove,
     "send": send,

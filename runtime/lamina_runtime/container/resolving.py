@@ -1,7 +1,7 @@
 """/etc/hosts and /etc/resolv.conf of a container, as text.
 
-Theory.  Pure.  A hosts file has two parts: what holds for the container's life, and behind `MARK`
-the names of others on its networks, which come and go and are written anew each time.
+Theory.  Pure.  What stands here holds for the container's life; the names of others on its networks
+come and go, and are written by the networks' keepers (network.keeping).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 LOCAL = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-MARK = "# names on the container's networks\n"
 HOST_NAMES = "host.docker.internal host.containers.internal"
 GATEWAY = "host-gateway"
 
@@ -25,12 +24,6 @@ def hosts(own: str, names: Sequence[str], wished: Iterable[str], gateway: str) -
         name, _, address = row.partition(":")
         rows.append(f"{gateway if address == GATEWAY else address}\t{name}")
     return LOCAL + "".join(f"{row}\n" for row in rows)
-
-
-def with_others(text: str, rows: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """Return a hosts file with other (address, names) behind the mark."""
-    kept = text.partition(MARK)[0]
-    return kept + MARK + "".join(f"{address}\t{' '.join(names)}\n" for address, names in rows)
 
 
 def resolver(

@@ -37,7 +37,7 @@ def chosen_by(engine: Engine, wanted: dict[str, list[str]]) -> list[Test]:
     for key, newer in (("before", False), ("since", True)):
         tests += [_relative(engine, value, newer=newer) for value in wanted.get(key, ())]
     if "network" in wanted:
-        tests.append(lambda one: one.network in wanted["network"])
+        tests.append(lambda one: not set(wanted["network"]).isdisjoint(one.network.split(",")))
     if "volume" in wanted:
         tests.append(lambda one: any(
             value in (mount.source, mount.target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 
 from lamina_runtime.container import bundle, health, limits
@@ -51,7 +52,7 @@ def describe(engine: Engine, container: Container, *, size: bool = False) -> dic
             },
             "Name": "lamina",
         },
-        "Mounts": [_mount(mount) for mount in record.wishes.mounts],
+        "Mounts": [_mount(engine, mount) for mount in record.wishes.mounts],
         "Config": _config(container, image),
         "NetworkSettings": _network(one, image),
     }
@@ -148,17 +149,24 @@ def _limits(wished: Limits) -> dict[str, Any]:
     }
 
 
-def _mount(mount: Mount) -> dict[str, Any]:
-    return {
+def _mount(engine: Engine, mount: Mount) -> dict[str, Any]:
+    propagation = next((word for word in mount.options if word.endswith(("shared", "slave"))), "rprivate")
+    described = {
         "Type": mount.kind,
         "Source": mount.source,
         "Destination": mount.target,
         "Mode": ",".join(mount.options),
         "RW": "ro" not in mount.options,
-        "Propagation": next(
-            (word for word in mount.options if word.endswith(("shared", "slave"))), "rprivate"
-        ),
+        "Propagation": propagation,
     }
+    if mount.kind != "volume":
+        return described
+    from lamina_runtime.engine import volumes
+
+    place = ""
+    with contextlib.suppress(NotFoundError):  # removed by hand
+        place = str(volumes.find(engine, mount.source).place)
+    return described | {"Name": mount.source, "Source": place, "Driver": volumes.DRIVER, "Propagation": ""}
 
 
 def _config(container: Container, image: ContainerConfig) -> dict[str, Any]:

@@ -72,17 +72,36 @@ def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Cont
             (data / "lease").write_text(lease.name, encoding="ascii")
             lease.keep()
 
-        with store.changing():
+        with _volumes(engine, image, wishes) as made, store.changing():
             store.images.get(image.id)  # whoever removes images sees the container, or was before it
             return containers(engine).create(
                 image=image.id,
                 image_name=shown,
                 created=moments.now(),
-                wishes=wishes,
+                wishes=made,
                 command=tuple(command),
                 name=name,
                 fill=fill,
             )
+
+
+@contextlib.contextmanager
+def _volumes(engine: Engine, image: Image, wishes: Wishes) -> Iterator[Wishes]:
+    """Yield the wishes with their volumes made and filled; what nobody uses then goes again."""
+    if not image.config.config.volumes and all(mount.kind != "volume" for mount in wishes.mounts):
+        yield wishes
+        return
+    from lamina_runtime.engine import volumes
+
+    made = wishes
+    try:
+        with volumes.changing(engine):
+            made = volumes.prepared(engine, image, wishes)
+            volumes.populate(engine, footing.settings(image, engine.ids), made)
+            yield made
+    except BaseException:
+        volumes.remove_anonymous(engine, containers(engine), made)
+        raise
 
 
 def _with_sources(wishes: Wishes) -> Wishes:
@@ -116,11 +135,11 @@ def start(
         container.forget_run(again=again)
         standing, chosen = footing.first(engine, container), None
         while True:
-            chosen = _network(container.record.wishes, standing, chosen)
             try:
-                started = _Start(engine, container, standing, (rows, columns), client).launch(chosen)
+                with _network(engine, container, standing, chosen) as chosen:
+                    started = _Start(engine, container, standing, (rows, columns), client).launch(chosen)
             except launch.LaunchError as refused:
-                chosen = networking.instead(container.record.wishes, chosen, refused)
+                chosen = chosen and networking.instead(container.record.wishes, chosen, refused)
                 if chosen is None:
                     standing = footing.below(engine, container, standing, refused)
             else:
@@ -131,16 +150,30 @@ def start(
                 return started
 
 
-def _network(wishes: Wishes, standing: Footing, chosen: networking.Way | None) -> networking.Way:
-    """Return how a container gets out; LaunchError where it asked for what its footing does not give."""
-    chosen = chosen or networking.way(wishes)
-    if not chosen.own or "network" in standing.kinds:
-        return chosen
+@contextlib.contextmanager
+def _network(
+    engine: Engine, container: Container, standing: Footing, chosen: networking.Way | None
+) -> Iterator[networking.Way]:
+    """Yield how a container gets out; LaunchError where it asked for what its footing does not give."""
+    wishes = container.record.wishes
+    has = "network" in standing.kinds
     lack = launch.LaunchError(125, "make a network namespace: this host gives none")
-    other = networking.instead(wishes, chosen, lack)
-    if other is None:
-        raise lack
-    return other
+    if wishes.networks:
+        from lamina_runtime.engine import networks
+
+        if not has:
+            raise lack
+        with networks.entered(engine, container) as joined:
+            yield joined
+        return
+    if wishes.network == "container":
+        chosen = networking.of_another(containers(engine).find(wishes.network_options[0]))
+    chosen = chosen or networking.way(wishes)
+    if chosen.own and not has:
+        chosen = networking.instead(wishes, chosen, lack)
+        if chosen is None:
+            raise lack
+    yield chosen
 
 
 @value
@@ -190,8 +223,8 @@ def _groups(container: Container) -> Iterator[list[Path]]:
         raise
 
 
-def remove(engine: Engine, container: Container) -> None:
-    """Remove a container that does not run, with all that it wrote."""
+def remove(engine: Engine, container: Container, *, volumes: bool = False) -> None:
+    """Remove a container that does not run, with all that it wrote; with `volumes` its anonymous ones."""
     with container.turn():
         kind = container.status().kind
         if kind in ("running", "starting", "restarting"):
@@ -201,6 +234,11 @@ def remove(engine: Engine, container: Container) -> None:
             )
         cgroups.remove(cgroups.kept(container))  # of a monitor that was killed
         containers(engine).forget(container, lambda data: _clear(engine, data))
+    wishes = container.record.wishes
+    if volumes and any(mount.kind == "volume" for mount in wishes.mounts):
+        from lamina_runtime.engine import volumes as kept
+
+        kept.remove_anonymous(engine, containers(engine), wishes)
 
 
 def clear_debris(engine: Engine) -> None:
@@ -246,7 +284,9 @@ def _bundle(
         proc=proc,
         own=[kind for kind in standing.kinds if has.get(kind, True)],
         have=standing.have,
-        parameters=networking.PARAMETERS if proc and network.own else {},
+        volumes=_places(engine, wishes),
+        joined=network.joined,
+        parameters=networking.PARAMETERS if proc and network.own and not network.files else {},
         profile=profile,
     )
     config = bundle.make(image.config.config, wishes, place)
@@ -264,6 +304,14 @@ def _fresh_proc(engine: Engine) -> bool:
     from lamina_runtime.engine.ladder import Ladder
 
     return Ladder(engine.root).fresh_proc()
+
+
+def _places(engine: Engine, wishes: Wishes) -> dict[str, str]:
+    if all(mount.kind != "volume" for mount in wishes.mounts):
+        return {}
+    from lamina_runtime.engine import volumes
+
+    return volumes.places(engine, wishes)
 
 
 def _around(engine: Engine, container: Container, image: Image, standing: Footing) -> Iterator[Record]:

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from typing import IO, Any
 
 PIECE = 1 << 20
-OUTSIDE = ("changes", "layer", "remove", "settle", "unpack")  # they follow no path of a container
-OUTSIDE = ("changes", "layer", "fill", "remove", "settle")  # they follow no path of a container
+OUTSIDE = ("changes", "layer", "populate", "remove", "settle", "unpack")  # they follow no path of a container
 LONGEST_WORD = 4096
 
 

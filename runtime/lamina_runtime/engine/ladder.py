@@ -20,6 +20,7 @@ from lamina_runtime.container import ids, launch, plan
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.seccomp import assembler, default, tables
 from lamina_runtime.engine import footing
+from lamina_runtime.engine.networking import TUN
 from lamina_runtime.value import value
 
 TYPE_CHECKING = False
@@ -30,7 +31,7 @@ _FICLONE = 0x40049409
 _NETWORK_SYSTEMS = frozenset(("nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs"))
 _OUTER = "start the outer container with --security-opt "
 _OWNERS = "all files are root's; --root-emulation record remembers the owners that programs wish"
-_HELPERS = ("pasta", "slirp4netns")
+_HELPERS = ("slirp4netns", "pasta")
 
 
 @value
@@ -185,10 +186,16 @@ class Ladder:
 
     def _network_helper(self) -> Rung:
         found = next(filter(None, map(shutil.which, _HELPERS)), None)
-        error = "" if found or not self._uid else f"none of {', '.join(_HELPERS)}"
-        means = "no private network with a way out; --network host and none are there"
-        shown = found or "not needed by root"
-        return _rung("network helper", error, means, "apt-get install passt", detail=shown)
+        error, fix = "", "apt-get install slirp4netns"
+        if not found:
+            error = f"none of {', '.join(_HELPERS)}"
+        elif not os.access(TUN, os.R_OK | os.W_OK):
+            error = f"{TUN} cannot be opened"
+            fix = f"chmod 0666 {TUN}" if os.path.exists(TUN) else "modprobe tun"
+            if _in_container():
+                fix = f"start the outer container with --device {TUN}"
+        means = "containers share the host's network, or have one without a way out; -p works"
+        return _rung("network helper", error, means, fix, detail=found or "")
 
     def _attributes(self) -> Rung:
         def attempt(top: Path) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from types import MappingProxyType
 
 import lamina_runtime
 from lamina_runtime.container import resolving
@@ -64,12 +65,15 @@ class NetworkError(LaminaError):
 class Way:
     """How a container gets out."""
 
-    kind: str  # "host", "none", "slirp4netns", "pasta"
+    kind: str  # "host", "none", "slirp4netns", "pasta", or a named network
     address: str = ""  # the container's own, "" where it has only its loopback
     router: str = ""  # where its packets go first
     gateway: str = ""  # the address by which the host is reached, "" where it is not
     resolver: str | None = None  # see resolving.resolver
     rows: tuple[Record, ...] = ()
+    joined: Mapping[str, str] = MappingProxyType({})  # kind of namespace: path of the one to enter
+    addresses: Mapping[str, str] = MappingProxyType({})  # on named networks, by their names
+    files: Path | None = None  # where hosts and resolv.conf of another container are, which it shares
 
     @property
     def own(self) -> bool:
@@ -99,9 +103,28 @@ def way(wishes: Wishes) -> Way:
     return Way("host", gateway="127.0.0.1")
 
 
+def of_another(other: Container) -> Way:
+    """Return the network of another container, which has to run."""
+    name, pid = other.record.name, other.status().pid
+    if not pid:
+        raise NetworkError(f"cannot join network of a non running container: {name}")
+    config = json.load((other.data / "config.json").read_bytes(), "config.json")
+    kinds = {row["type"] for row in config["linux"]["namespaces"]}
+    if "network" not in kinds:
+        return Way("host", gateway="127.0.0.1")
+    names = {"user": "user", "network": "net"}
+    paths = {kind: f"/proc/{pid}/ns/{name}" for kind, name in names.items() if kind in kinds}
+    return Way(f"container:{name}", address=kept(other).get("address", ""), joined=paths, files=other.run)
+
+
 def instead(wishes: Wishes, chosen: Way, error: LaminaError) -> Way | None:
     """Return the network to try after a failure, None where it was asked for, or failed elsewhere."""
-    asked = wishes.network not in ("", "default", DEFAULT) or wishes.ports or wishes.publish_all
+    asked = (
+        wishes.network not in ("", "default", DEFAULT)
+        or wishes.ports
+        or wishes.publish_all
+        or wishes.networks
+    )
     if asked or not chosen.own or not str(error).startswith(("make a network namespace", "network: ")):
         return None
     _note(f"{error}: the container shares the host's network")
@@ -111,6 +134,10 @@ def instead(wishes: Wishes, chosen: Way, error: LaminaError) -> Way | None:
 def check(mode: str, options: Sequence[str]) -> None:
     """Refuse options that a mode does not have."""
     known = {"slirp4netns": _SLIRP, "private": _SLIRP}.get(mode, {})
+    if mode == "container":
+        if len(options) != 1:
+            raise UsageError("--network container: the name of one container is needed")
+        return
     for option in options:
         name, _, value = option.partition("=")
         if name not in known or not value:
@@ -176,7 +203,7 @@ def _slirp(program: str, options: Sequence[str]) -> Way:
         "slirp4netns",
         address=str(network[100]),
         router=str(network[2]),
-        gateway=str(network[2]) if loopback else _host_address(),
+        gateway=str(network[2]) if loopback else host_address(),
         resolver="" if given.get("disable_dns") == "true" else str(network[3]),
         rows=tuple(Record(Op.NETWORK, word) for word in words),
     )
@@ -186,14 +213,14 @@ def _pasta(program: str, _: Sequence[str]) -> Way:
     """Return pasta's way: the container gets the host's address, copied into its own namespace."""
     quiet = ["-t", "none", "-u", "none", "-T", "none", "-U", "none"]
     words = [program, "--config-net", *quiet, "--no-map-gw", "--quiet", "{pid}"]
-    address = _host_address()
+    address = host_address()
     return Way("pasta", address, "", address, "", tuple(Record(Op.NETWORK, word) for word in words))
 
 
 _HELPERS = {"slirp4netns": _slirp, "pasta": _pasta}
 
 
-def _host_address() -> str:
+def host_address() -> str:
     """Return the address from which this host reaches others, "" where there is no route."""
     import socket
 
@@ -265,6 +292,8 @@ def _forwarder(found: Sequence[tuple[ports.Bound, int]], targets: Sequence[str])
 def write_files(container: Container, chosen: Way, hostname: str) -> dict[str, str]:
     """Write hosts, hostname and resolv.conf; return {container's path: the host's}."""
     wishes, run = container.record.wishes, container.run
+    if chosen.files:
+        return {f"/etc/{name}": str(chosen.files / name) for name in ("hosts", "hostname", "resolv.conf")}
     if not chosen.gateway and any(row.endswith(f":{resolving.GATEWAY}") for row in wishes.hosts):
         raise NetworkError("--add-host host-gateway: this network has no way to the host")
     names = [hostname, *([container.record.name] if chosen.address else [])]
@@ -300,6 +329,7 @@ def keep(container: Container, chosen: Way, bound: Sequence[ports.Bound]) -> Non
         "address": chosen.address,
         "gateway": chosen.router,
         "ports": [fields(one) for one in bound],
+        "addresses": dict(chosen.addresses),
     }
     files.replace(container.run / KEPT, json.dump(text), temporary=container.run)
 
@@ -322,6 +352,10 @@ def published(container: Container) -> list[ports.Bound]:
 def name(container: Container) -> str:
     """Return the network's name as listings show it."""
     wishes = container.record.wishes
+    if wishes.networks:
+        return ",".join(one.name for one in wishes.networks)
+    if wishes.network == "container":
+        return f"container:{wishes.network_options[0]}"
     if wishes.network not in ("", "default", DEFAULT):
         return wishes.network
     return "host" if kept(container).get("kind") == "host" else DEFAULT

@@ -100,11 +100,11 @@ def wait(container: Container) -> int:
     return status.code
 
 
-def remove(engine: Engine, container: Container, *, force: bool = False) -> None:
-    """Remove a container; with `force` end it first."""
+def remove(engine: Engine, container: Container, *, force: bool = False, volumes: bool = False) -> None:
+    """Remove a container; with `force` end it first, with `volumes` its anonymous volumes too."""
     if force and container.status().kind in ("running", "starting", "restarting"):
         stop(engine, container, signum=signal.SIGKILL)
-    containers.remove(engine, container)
+    containers.remove(engine, container, volumes=volumes)
 
 
 def after_watched(engine: Engine, container: Container) -> None:
@@ -121,7 +121,7 @@ def after_end(engine: Engine, container: Container) -> None:
     wishes = container.record.wishes
     if wishes.auto_remove:
         with contextlib.suppress(NotFoundError):  # somebody else has removed it
-            containers.remove(engine, container)
+            containers.remove(engine, container, volumes=True)
         return
     status = container.status()
     count = container.restarts()

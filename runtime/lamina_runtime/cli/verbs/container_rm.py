@@ -32,7 +32,7 @@ def run(parsed: Parsed, engine: Engine) -> int:
 
     def remove(word: str) -> None:
         try:
-            stopping.remove(engine, known.find(word), force=force)
+            stopping.remove(engine, known.find(word), force=force, volumes=parsed.switch("volumes"))
         except NotFoundError as error:
             if not force:  # with --force, what is gone is no failure, as with docker
                 raise

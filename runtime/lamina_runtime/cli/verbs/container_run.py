@@ -85,4 +85,4 @@ def _forget(engine: Engine, container: Container) -> None:
 
     if container.record.wishes.auto_remove:
         with contextlib.suppress(LaminaError, OSError):
-            containers.remove(engine, container)
+            containers.remove(engine, container, volumes=True)
