@@ -69,6 +69,7 @@ def test_containers_reach_each_other_by_name_and_alias(host: Host) -> None:
     assert host("network", "ls", "-q", "--filter", "label=x").strip() == identity[:12]
 
 
+@pytest.mark.parametrize("shared", ["root", "user"], indirect=True)
 def test_a_running_container_comes_and_goes(host: Host) -> None:
     for name in ("one", "two"):
         host("network", "create", name)
@@ -90,6 +91,7 @@ def test_a_running_container_comes_and_goes(host: Host) -> None:
     assert len(json.loads(addresses)) == 1
 
 
+@pytest.mark.parametrize("shared", ["user"], indirect=True)
 def test_wished_addresses_and_several_networks(host: Host) -> None:
     host("network", "create", "--subnet", "10.77.0.0/24", "fixed")
     host("network", "create", "plain")
@@ -106,6 +108,7 @@ def test_wished_addresses_and_several_networks(host: Host) -> None:
     assert (ended.returncode, ended.stderr.count("\n")) == (125, 1)
 
 
+@pytest.mark.parametrize("shared", ["user"], indirect=True)
 def test_a_keeper_that_is_killed_leaves_nothing_and_is_replaced(host: Host) -> None:
     host("network", "create", "one")
     host("run", "-d", "--name", "web", "--network", "one", IMAGE, "sleep", "1000")
@@ -132,9 +135,8 @@ NONSENSE = [
 ]
 
 
+@pytest.mark.parametrize("shared", ["root"], indirect=True)
 def test_nonsense_is_refused(host: Host) -> None:
-    if host.before:
-        pytest.skip("the same for everybody")
     for words in NONSENSE:
         ended = host.run(*words)
         assert ended.returncode == (125 if words[0] == "run" else ended.returncode or 1)

@@ -71,6 +71,7 @@ def test_ports_are_reached_and_shown(host: Host) -> None:
     assert "socket" not in host("exec", "echo", "ls", "-l", "/proc/1/fd")
 
 
+@pytest.mark.parametrize("shared", ["user"], indirect=True)
 def test_a_port_that_is_taken_is_one_line(host: Host) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -79,7 +80,7 @@ def test_a_port_that_is_taken_is_one_line(host: Host) -> None:
             assert ended.returncode == 125
             first = ended.stderr.splitlines()[0]
             assert first == f"error: cannot publish port 127.0.0.1:{port}/tcp: port is already allocated"
-            assert not host.processes()
+            wait_for(lambda: not host.processes())
             low = host.run("run", "--rm", "-p", f"127.0.0.1:{port}-{port}:80", IMAGE, "true")
             assert low.returncode == 125
         # of a range, the next that is free
@@ -88,6 +89,7 @@ def test_a_port_that_is_taken_is_one_line(host: Host) -> None:
             pass
 
 
+@pytest.mark.parametrize("shared", ["single"], indirect=True)
 def test_ports_without_a_way_out_and_after_a_restart(host: Host) -> None:
     port = started(host, "-p", "127.0.0.1:0:80", "--network", "none")
     with connected(port):
@@ -103,6 +105,7 @@ def test_ports_without_a_way_out_and_after_a_restart(host: Host) -> None:
         pass
 
 
+@pytest.mark.parametrize("shared", ["root", "user"], indirect=True)
 def test_nothing_outlives_a_monitor_that_is_killed(host: Host) -> None:
     port = started(host, "-p", "127.0.0.1:0:80")
     with connected(port):
@@ -113,11 +116,13 @@ def test_nothing_outlives_a_monitor_that_is_killed(host: Host) -> None:
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), 20)
 
 
+@pytest.mark.parametrize("shared", ["user"], indirect=True)
 def test_no_socket_of_the_host_is_with_an_init(host: Host) -> None:
     out = host("run", "--rm", "--init", "-p", "127.0.0.1:0:80", IMAGE, "ls", "-l", "/proc/1/fd")
     assert "socket" not in out
 
 
+@pytest.mark.parametrize("shared", ["user"], indirect=True)
 def test_the_hosts_network_has_no_use_for_ports(host: Host) -> None:
     ended = host.run("run", "--rm", "--network", "host", "-p", "80", IMAGE, "true")
     assert (ended.returncode, "discarded" in ended.stderr) == (0, True)
@@ -126,9 +131,8 @@ def test_the_hosts_network_has_no_use_for_ports(host: Host) -> None:
 NONSENSE = ["x", "80:", "1:2:3:4", "70000", "80-70:80", "1-3:1-2", "80/sctp", "1.2.3:80:80", "", "-1"]
 
 
+@pytest.mark.parametrize("shared", ["root"], indirect=True)
 def test_nonsense_is_refused(host: Host) -> None:
-    if host.before:
-        pytest.skip("the same for everybody")
     for text in NONSENSE:
         ended = host.run("run", "--rm", "-p", text, IMAGE, "true")
         assert (ended.returncode, len(ended.stderr.splitlines())) == (125, 1)

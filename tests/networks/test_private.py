@@ -34,6 +34,7 @@ def test_the_default_is_a_network_of_its_own_with_a_way_out(host: Host) -> None:
 
 
 @pytest.mark.usefixtures("helped")
+@pytest.mark.parametrize("shared", ["user"], indirect=True)
 def test_the_hosts_loopback_is_closed_and_networks_are_apart(host: Host) -> None:
     with served() as port:
         ended = host.run("run", "--rm", IMAGE, "nc", "-w", "2", "10.0.2.2", str(port))
@@ -44,6 +45,7 @@ def test_the_hosts_loopback_is_closed_and_networks_are_apart(host: Host) -> None
         assert (seen == outer) == same
 
 
+@pytest.mark.parametrize("shared", ["user"], indirect=True)
 def test_none_has_its_loopback_only(host: Host) -> None:
     script = "ip -o addr | grep -v ' lo '; ping -c 1 127.0.0.1 >/dev/null && echo up; cat /etc/hosts"
     out = host("run", "--rm", "--network", "none", "--hostname", "alone", IMAGE, "sh", "-c", script)
@@ -54,6 +56,7 @@ def test_none_has_its_loopback_only(host: Host) -> None:
     assert (ended.returncode, "host-gateway" in ended.stderr) == (125, True)
 
 
+@pytest.mark.parametrize("shared", ["user"], indirect=True)
 def test_resolver_as_wished(host: Host) -> None:
     words = ["--dns", "10.9.8.7", "--dns-search", "example.org", "--dns-option", "ndots:2"]
     out = host("run", "--rm", "--network", "none", *words, IMAGE, "cat", "/etc/resolv.conf")
@@ -61,6 +64,7 @@ def test_resolver_as_wished(host: Host) -> None:
     assert [line for line in out.splitlines() if not line.startswith(("#", ";"))] == wanted
 
 
+@pytest.mark.parametrize("shared", ["root", "user"], indirect=True)
 def test_kernel_parameters_of_the_network(host: Host) -> None:
     words = ["--network", "none", "--sysctl", "net.ipv4.ip_forward=1"]
     out = host("run", "--rm", *words, IMAGE, "cat", "/proc/sys/net/ipv4/ip_forward")
@@ -102,9 +106,8 @@ NONSENSE = [
 ]
 
 
+@pytest.mark.parametrize("shared", ["root"], indirect=True)
 def test_nonsense_is_refused(host: Host) -> None:
-    if host.before:
-        pytest.skip("the same for everybody")
     for network in NONSENSE:
         ended = host.run("run", "--rm", "--network", network, IMAGE, "true")
         assert (ended.returncode, len(ended.stderr.splitlines())) == (125, 1)
