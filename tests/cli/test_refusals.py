@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -107,3 +108,18 @@ def test_the_upper_is_untouched_by_a_refusal(place: Place) -> None:
     place.run("-o", place.stack + ",nonsense", str(place.merged))
     assert sorted(Path(place.top / "upper").iterdir()) == before
     assert not any((place.top / "work").iterdir())
+
+
+def test_a_mount_that_nobody_waits_for_any_more(place: Place) -> None:
+    """The launcher was killed while its driver started: no traceback, and no dead mount."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        result = subprocess.run(
+            [place.command, "-f", f"--ready-fd={write_end}", "-o", place.stack, str(place.merged)],
+            capture_output=True, text=True, timeout=20, check=False, pass_fds=(write_end,),
+        )  # fmt: skip
+    finally:
+        os.close(write_end)
+    assert_one_line(result, "nobody waits")
+    assert not place.is_mounted()

@@ -135,7 +135,10 @@ def _tell(fd: int) -> None:
     import posix
 
     if fd >= 0:
-        posix.write(fd, b"\0")
+        try:
+            posix.write(fd, b"\0")
+        except OSError as error:
+            raise DriverError(f"--ready-fd: nobody waits for the mount: {error.strerror}") from None
         posix.close(fd)
 
 

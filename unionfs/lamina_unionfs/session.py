@@ -145,12 +145,20 @@ def _serve_fast(
         posix.close(device)
         raise DriverError(f"{error.filename}: {error.strerror}") from error
     try:
-        ready()
+        _announce(ready, place)
         return _Events(core, server, options, place, detached=detached, debug=debug).run()
     finally:
         server.stop()
         server.close()
         posix.close(device)
+
+
+def _announce(ready: Callable[[], None], place: str) -> None:
+    try:
+        ready()
+    except DriverError:  # nobody waits any more
+        mounting.detach(place)
+        raise
 
 
 def _say_without_ring(reason: int) -> None:
