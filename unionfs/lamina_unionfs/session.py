@@ -153,7 +153,7 @@ def _serve_fast(
         posix.close(device)
 
 
-def _announce(ready: Callable[[], None], place: str) -> None:
+def _announce(ready: Callable[[], None], place: bytes) -> None:
     try:
         ready()
     except DriverError:  # nobody waits any more
