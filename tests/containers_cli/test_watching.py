@@ -49,9 +49,9 @@ def test_a_terminal_is_detached_from_attached_to_and_resized(host: Host) -> None
         assert two.status() == 0
     assert host.state("term") == "running 0"
     refused = host.run("attach", "--detach-keys", "ctrl-nosuch", "term")
-    assert (refused.returncode, "detach key" in refused.stderr) == (2, True)
+    assert (refused.returncode, "detach key" in refused.stderr) == (1, True)
     without = host.run("attach", "term")
-    assert (without.returncode, "not a TTY" in without.stderr) == (2, True)
+    assert (without.returncode, "not a TTY" in without.stderr) == (1, True)
 
 
 def _attached(host: Host, *words: str) -> subprocess.Popen[str]:
@@ -102,8 +102,8 @@ def test_logs(host: Host) -> None:
     assert host("logs", "--until", moment, "talks") == "one\ntwo\n"
     assert host("logs", "--since", "1h", "--until", "1ns", "talks") == "one\ntwo\nfour"
     assert host("logs", "--until", "1h", "talks") == ""
-    assert host.run("logs", "--since", "yesterday-ish", "talks").returncode == 2
-    assert host.run("logs", "nosuch").returncode == 3
+    assert host.run("logs", "--since", "yesterday-ish", "talks").returncode == 1
+    assert host.run("logs", "nosuch").returncode == 1
 
 
 def test_top(host: Host) -> None:
@@ -112,7 +112,7 @@ def test_top(host: Host) -> None:
     lines = host("top", "tops", "-o", "pid,comm,args").splitlines()
     assert lines[0].split()[0] == "PID"
     assert len(lines) == 3
-    assert host.run("top", "tops", "--no-such-option").returncode == 2
+    assert host.run("top", "tops", "--no-such-option").returncode == 1
     host("stop", "-t", "0", "tops")
     assert host.run("top", "tops").returncode == 1
 
@@ -126,7 +126,7 @@ def test_stats(host: Host) -> None:
     assert (row["PIDs"], " / " in row["MemUsage"]) == ("1", True) or row["PIDs"] == 1
     assert host("stats", "--no-stream", "--format", "{{.Name}}") == "works\n"
     assert set(host("stats", "--no-stream", "-a", "--format", "{{.Name}}").split()) == {"works", "rests"}
-    assert host.run("stats", "--no-stream", "nosuch").returncode == 3
+    assert host.run("stats", "--no-stream", "nosuch").returncode == 1
     host("kill", "works")
 
 
@@ -140,7 +140,7 @@ def test_wait(host: Host) -> None:
     host.run("attach", "one", stdin="go\n")
     assert waiting.communicate(timeout=40)[0] == "9\n8\n"
     ended = host.run("wait", "nosuch", "one")
-    assert (ended.stdout, ended.returncode) == ("9\n", 3)
+    assert (ended.stdout, ended.returncode) == ("9\n", 1)
 
 
 def test_prune_with_filters(host: Host) -> None:
@@ -156,6 +156,6 @@ def test_prune_with_filters(host: Host) -> None:
     asked = host.run("container", "prune", stdin="n\n")
     assert (asked.returncode, "WARNING" in asked.stdout) == (0, True)
     assert set(host("ps", "-a", "--format", "{{.Names}}").split()) == {"kept", "runs"}
-    assert host.run("container", "prune", "-f", "--filter", "nosuch=1").returncode == 2
+    assert host.run("container", "prune", "-f", "--filter", "nosuch=1").returncode == 1
     host("container", "prune", "-f")
     assert host("ps", "-a", "--format", "{{.Names}}") == "runs\n"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BLOCK = 65536
 PAUSE = 0.05  # seconds between looks at a log that is followed
+GRAIN = 2e-6  # seconds: what may be lost of a moment between a clock, text and a float
 LONGEST = 1 << 20  # of a line that was written by us
 
 
@@ -38,11 +39,11 @@ class Window(NamedTuple):
 
     def begins(self, moment: float) -> bool:
         """Say whether a line is not too old."""
-        return self.since is None or moment >= self.since
+        return self.since is None or moment >= self.since - GRAIN
 
     def ends(self, moment: float) -> bool:
         """Say whether a line is too new."""
-        return self.until is not None and moment > self.until
+        return self.until is not None and moment > self.until + GRAIN
 
 
 def read(path: Path, window: Window, *, more: Callable[[], bool] | None = None) -> Iterator[Line]:
