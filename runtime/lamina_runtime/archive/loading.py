@@ -8,8 +8,10 @@ load's lease.  If anything is refused, what was brought goes again, unless someb
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from lamina_runtime.store.store import Store
 
 AT_ONCE = 2  # layers; each has threads of its own for decompressing and hashing
+SMALL = 256 << 10  # layers up to this have none, but wait for the disk: many at once share its commits
+SMALL_AT_ONCE = 12
 
 
 class Progress(Protocol):
@@ -153,8 +157,14 @@ def _take_layers(store: Store, archive: Archive, found: Sequence[Wanted], progre
         for one in found
         for part in one.parts
     }
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="load") as pool:
-        futures = [pool.submit(_layer, store, archive, part, progress) for part in parts.values()]
+    gate = threading.BoundedSemaphore(AT_ONCE)
+
+    def take(part: Part) -> None:
+        with gate if archive.size(part.name) > SMALL else contextlib.nullcontext():
+            _layer(store, archive, part, progress)
+
+    with ThreadPoolExecutor(SMALL_AT_ONCE, thread_name_prefix="load") as pool:
+        futures = [pool.submit(take, part) for part in parts.values()]
         try:
             for future in futures:
                 future.result()

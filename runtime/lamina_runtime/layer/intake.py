@@ -70,23 +70,23 @@ class Intake:
         if len(self._gathered) >= GATHER:
             self._flush()
 
-    def _flush(self) -> None:
+    def _flush(self, *, small: bool = False) -> None:
         piece = bytes(self._gathered)
         self._gathered.clear()
-        self._put(piece)
+        self._put(piece, small=small)
 
-    def _put(self, piece: bytes) -> None:
-        lane = self._lane or self._start(piece)
+    def _put(self, piece: bytes, *, small: bool = False) -> None:
+        lane = self._lane or self._start(piece, small=small)
         self._size += len(piece)
         if (kept := lane.kept) is not None:
             kept.stored = self._stored
         lane.put(piece)
 
-    def _start(self, first: bytes) -> Lane:
+    def _start(self, first: bytes, *, small: bool) -> Lane:
         compression = decompress.detect(first[: decompress.HEAD])
         files = self._open_files(compression)
-        sink = TarSink(files[1], self._scanner, self._failure, self._guard)
-        self._lane = Lane(compression, files, sink, self._algorithms, self._failure)
+        sink = TarSink(files[1], self._scanner, self._guard)
+        self._lane = Lane(compression, files, sink, self._algorithms, self._failure, small=small)
         return self._lane
 
     def _guard(self, tar_size: int) -> None:
@@ -96,7 +96,7 @@ class Intake:
     def finish(self) -> Taken:
         """Wait for everything and return what was found; raises what failed."""
         if self._gathered or self._lane is None:
-            self._flush()
+            self._flush(small=True)
         lane = self._lane
         assert lane is not None
         self._lane = None
@@ -120,7 +120,7 @@ class Intake:
         """End the threads without a result; what arrived is in the blob's file afterwards."""
         try:
             if self._gathered and not self._failure:
-                self._flush()
+                self._flush(small=True)
         finally:
             if self._lane is not None:
                 self._lane.abandon()

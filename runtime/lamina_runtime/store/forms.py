@@ -100,16 +100,14 @@ def _read_form(path: Path) -> Form:
 
 
 def write_layer(shop: Path, info: LayerInfo, index: bytes, sums: bytes) -> Path:
-    """Write the directory of a layer where nobody looks yet; returns it."""
+    """Write the directory of a layer where nobody looks yet; returns it, still to be synced."""
     layer = shop / "layer"
     (layer / FORMS).mkdir(parents=True, mode=0o700)
-    files.write_new(layer / INDEX, index)
-    files.write_new(layer / SUMS, sums)
+    files.write_new(layer / INDEX, index, synced=False)
+    files.write_new(layer / SUMS, sums, synced=False)
     for form in info.blobs:
-        files.write_new(layer / FORMS / form.file_name, json.dump(form.to_json()))
-    files.write_new(layer / RECORD, json.dump(info.to_json()))
-    files.sync_directory(layer / FORMS)
-    files.sync_directory(layer)
+        files.write_new(layer / FORMS / form.file_name, json.dump(form.to_json()), synced=False)
+    files.write_new(layer / RECORD, json.dump(info.to_json()), synced=False)
     return layer
 
 

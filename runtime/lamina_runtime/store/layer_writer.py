@@ -81,11 +81,12 @@ class LayerWriter:
         if self._diff_id is not None and taken.diff_id != self._diff_id:
             self._refuse(f"{self._diff_id}, its diffID", taken.diff_id)
         with self._ground.reported():
+            info = self._describe(taken)
+            layer = forms.write_layer(self._shop, info, taken.index, taken.sums)
             os.fsync(self._tar_fd)
             if self._keeps(taken):
                 self._partial.sync()
-            info = self._describe(taken)
-            layer = forms.write_layer(self._shop, info, taken.index, taken.sums)
+            files.sync_tree(layer)
         return self._publish(taken, info, layer)
 
     def _started(self) -> Intake:
