@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from lamina_benchmarks import columns as targets
 from lamina_benchmarks.columns import KERNEL, PEER
 from lamina_benchmarks.results import (
+    Cell,
     Heading,
     Kind,
     Run,
@@ -136,15 +137,19 @@ def _summary(run: Run, placement: str) -> Iterator[str]:
         line = [column.name, f"{sum(known)} of {len(known)}" if known else NONE, *means]
         line.append(_worst(run, placement, column.name))
         if column.name in fuse:
-            cells = [run.cells[row.name, placement, column.name] for row in rows]
-            seconds = sum(statistics.median(served(cell) or [0.0]) for cell in cells) / 1000
-            rss, pss = (
-                max((getattr(cell, name) for cell in cells), default=0) for name in ("rss_kib", "pss_kib")
-            )
-            line += [f"{seconds:.2f}", f"{rss / 1024:.1f}", f"{pss / 1024:.1f}"]
+            line += _taken([run.cells[row.name, placement, column.name] for row in rows])
         lines.append(line)
     yield from aligned(lines)
     yield ""
+
+
+def _taken(cells: list[Cell]) -> list[str]:
+    """Give what a server took over some rows."""
+    if not cells:
+        return [NONE] * 3
+    seconds = sum(statistics.median(served(cell) or [0.0]) for cell in cells) / 1000
+    rss, pss = (max(getattr(cell, name) for cell in cells) for name in ("rss_kib", "pss_kib"))
+    return [f"{seconds:.2f}", f"{rss / 1024:.1f}", f"{pss / 1024:.1f}"]
 
 
 def _worst(run: Run, placement: str, column: str) -> str:

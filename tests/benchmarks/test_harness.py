@@ -85,6 +85,15 @@ def test_the_table_shows_medians_ratios_and_misses() -> None:
     assert any(line.split()[:4] == ["lamina", "2", "of", "3"] for line in lines)
 
 
+def test_a_summary_of_nothing_is_no_number() -> None:
+    run = a_run()
+    run.cells = {place: cell for place, cell in run.cells.items() if place[2] == "kernel"}
+    lines = list(report.pages(run))
+    at = next(number for number, line in enumerate(lines) if line.startswith("summary, pinned"))
+    ours = [line.split() for line in lines[at:] if line.startswith("lamina")]
+    assert ours == [["lamina", *["-"] * 7]] * len(run.placements)
+
+
 def test_a_run_survives_its_file(tmp_path: Path) -> None:
     run = a_run()
     path = tmp_path / "run.json"
