@@ -12,23 +12,26 @@
 
 #include "channel.h"
 
-#define COPY_MAX 16384	   /* up to here a copy is cheaper than a fresh mapping's page faults */
-#define MAX_WIRE_ERRNO 511 /* fuse_dev_do_write() refuses anything beyond */
+#define COPY_MAX 16384 /* up to here a copy is cheaper than a fresh mapping's page faults */
+#define PAGE 4096u
+#define LEAD (PAGE - offsetof(struct lam_buf, data)) /* before a mapped lam_buf */
+#define MAX_WIRE_ERRNO 511			     /* fuse_dev_do_write() refuses anything beyond */
+
+/* A page of data then lies in one page, and is one piece for the kernel to find and to copy. */
+static struct lam_buf *map_aligned(size_t cap)
+{
+	unsigned char *map = mmap(NULL, PAGE + cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+				  0);
+
+	return map == MAP_FAILED ? NULL : (struct lam_buf *)(void *)(map + LEAD);
+}
 
 struct lam_buf *lam_buf_new(size_t cap)
 {
-	struct lam_buf *buf;
+	struct lam_buf *buf = cap <= COPY_MAX ? malloc(sizeof(*buf) + cap) : map_aligned(cap);
 
-	if (cap <= COPY_MAX) {
-		buf = malloc(sizeof(*buf) + cap);
-		if (!buf)
-			return NULL;
-	} else {
-		buf = mmap(NULL, sizeof(*buf) + cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			   0);
-		if (buf == MAP_FAILED)
-			return NULL;
-	}
+	if (!buf)
+		return NULL;
 	buf->next = NULL;
 	buf->cap = cap;
 	buf->len = 0;
@@ -43,7 +46,7 @@ void lam_buf_free(struct lam_buf *buf)
 	if (buf->cap <= COPY_MAX)
 		free(buf);
 	else
-		munmap(buf, sizeof(*buf) + buf->cap);
+		munmap((unsigned char *)buf - LEAD, PAGE + buf->cap);
 }
 
 struct lam_buf *lam_buf_take(struct lam_buf **slot)
