@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -267,15 +268,23 @@ def test_another_process_joins(root: Path, directory: Path) -> None:
     running.end()
 
 
-def test_nothing_of_ours_stays(root: Path, directory: Path) -> None:
-    before = set(_processes("lamina-launch"))
-    assert box.keep(shell(root, "sleep 300 & exit 0"), directory).end().status == 0
-    wait_for(lambda: set(_processes("lamina-launch")) <= before)
+def test_nothing_of_ours_stays(root: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = f"LAMINA_TEST={directory}"
+    monkeypatch.setenv(*mark.split("="))
+    kept = box.keep(shell(root, "sleep 300 & exit 0"), directory)
+    assert _marked(mark)
+    assert kept.end().status == 0
+    wait_for(lambda: not _marked(mark))
 
 
-def _processes(name: str) -> list[int]:
-    out = subprocess.run(["pgrep", "-f", name], capture_output=True, text=True, check=False).stdout
-    return [int(word) for word in out.split()]
+def _marked(mark: str) -> list[int]:
+    """Return the processes, but for ourselves, with a setting in their environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdecimal() and mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return [pid for pid in found if pid != os.getpid()]
 
 
 # ---- ways out that are none ----
