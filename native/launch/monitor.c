@@ -227,17 +227,21 @@ static void end_members(const struct monitor *monitor)
 	}
 }
 
+/* End the helpers, above all the driver: whoever waits for the container's end waits for this. */
 static void end_children(void)
 {
 	const struct timespec step = { .tv_nsec = 5000000 };
+	sigset_t ends; /* blocked since prepare() */
 
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGCHLD);
 	signal_children(SIGTERM);
 	for (int waited = 0; waited < END_WAIT_MS; waited += 5) {
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			;
 		if (waitpid(-1, NULL, WNOHANG) < 0)
 			return; /* ECHILD: none left */
-		nanosleep(&step, NULL);
+		sigtimedwait(&ends, NULL, &step);
 	}
 	if (signal_children(SIGKILL))
 		while (waitpid(-1, NULL, 0) > 0)

@@ -80,7 +80,6 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     "an image's record": ("image-damaged", lambda store, image: record(store, image).write_text("[]")),
     "a layer lost": ("layer-missing", lambda store, _: layer(store, TWO).rename(store.root / "temporary/x")),
     "a bit of the metadata": ("metadata-damaged", lambda _, image: flip(image.metadata, 1100)),
-    "metadata lost": ("metadata-missing", lambda _, image: image.metadata.unlink()),
     "an image lost": ("reference-dangling", lambda store, image: record(store, image).unlink()),
     "a name": (
         "reference-damaged",
@@ -94,6 +93,20 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     ),
     "something else": ("stray", lambda store, _: (store.root / "blobs/sha256/notes.txt").touch()),
 }
+
+
+def test_metadata_is_made_at_its_first_use_if_it_is_not_there(store: Store) -> None:
+    image = put_image(store, [ONE, TWO])
+    path = store.root / "metadata" / image.metadata.name
+    before = path.read_bytes()
+    path.unlink()
+    assert store.check(full=True) == []
+    assert store.collect().layers == ()
+    assert not path.exists()
+    assert store.images.get(image.id).metadata.read_bytes() == before
+    path.unlink()
+    assert len(store.images.get(image.id).devices) == 2
+    assert store.check(full=True) == []
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -164,7 +164,10 @@ class Containers:
         self._release(name)
 
     def _is_there(self, name: str) -> bool:
-        return (self._data / name / "record.json").exists()
+        try:
+            return (self._data / name / "record.json").stat().st_size > 0
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     @contextlib.contextmanager
     def _naming(self) -> Iterator[None]:
@@ -194,7 +197,10 @@ class Containers:
             raise NotFoundError(f"no such container: {name[:12]}")
         data = self._data / name
         try:
-            record = Record.from_json(json.load((data / "record.json").read_bytes(), "record"))
+            raw = (data / "record.json").read_bytes()
+            if not raw:  # of a container that was not to outlive the power
+                raise FileNotFoundError
+            record = Record.from_json(json.load(raw, "record"))
         except FileNotFoundError:
             raise NotFoundError(f"no such container: {name[:12]}") from None
         except (OciError, ValueError, KeyError, TypeError, AttributeError):
@@ -250,8 +256,8 @@ def _lock(data: Path) -> int:
 
 
 def _keep(record: Record, data: Path) -> None:
-    text = json.dump(record.to_json())
-    files.replace(data / "record.json", text, temporary=data)
+    durable = not record.wishes.auto_remove
+    files.replace(data / "record.json", json.dump(record.to_json()), temporary=data, durable=durable)
 
 
 _MANNERS = (

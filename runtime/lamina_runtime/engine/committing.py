@@ -74,7 +74,7 @@ def commit(engine: Engine, container: Container, wish: Commit) -> Digest:
         config = config.edit(fields={"created": now, "author": wish.author or None})
         layers = [*image.manifest.layers, Descriptor(media.OCI_LAYER, layer.diff_id, layer.size)]
         manifest = build_manifest(config.descriptor(), _of_one_kind(layers))
-        return store.images.add(manifest, config, lease, names=[name] if name else []).id
+        return store.images.add(manifest, config, lease, names=[name] if name else [], later=True).id
 
 
 def _of_one_kind(layers: list[Descriptor]) -> list[Descriptor]:
@@ -104,6 +104,8 @@ def _places(container: Container) -> list[str]:
     try:
         raw = (container.data / "config.json").read_bytes()
     except FileNotFoundError:
+        return []
+    if not raw:  # the power failed just after its start
         return []
     config = json.load_object(raw, "config.json").fields
     devices = config.get("linux", {}).get("devices", ())

@@ -70,7 +70,7 @@ def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Cont
                 (data / part).mkdir(mode=0o755)
             # its name first: a lease that nobody knows of ends with us
             (data / "lease").write_text(lease.name, encoding="ascii")
-            lease.keep()
+            lease.keep(durable=not wishes.auto_remove)
 
         with _volumes(engine, image, wishes) as made, store.changing():
             store.images.get(image.id)  # whoever removes images sees the container, or was before it
@@ -198,7 +198,9 @@ class _Start:
             made = _bundle(engine, container, image, standing, chosen)
             if made["process"]["terminal"]:
                 made["process"]["consoleSize"] = {"height": self.size[0], "width": self.size[1]}
-            files.replace(container.data / "config.json", json.dump(made), temporary=container.data)
+            files.replace(
+                container.data / "config.json", json.dump(made), temporary=container.data, durable=False
+            )
             rows = [*plan.container(made), *_around(engine, container, image, standing)]
             rows += [Record(Op.CGROUP, str(group / "cgroup.procs")) for group in groups]
             return launch.start(

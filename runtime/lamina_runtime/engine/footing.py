@@ -172,7 +172,9 @@ def prepare(engine: Engine, container: Container, image: Image, standing: Footin
     elif standing.form == OVERLAY:
         unpacked.shared(engine.root, image, standing.ids, settings(image, engine.ids))
     if form(container) != standing.form:
-        files.replace(container.data / _FORM, f"{standing.form}\n".encode(), temporary=container.data)
+        text = f"{standing.form}\n".encode()
+        durable = standing.form != DRIVER  # which an unknown one is taken for
+        files.replace(container.data / _FORM, text, temporary=container.data, durable=durable)
 
 
 def tree(engine: Engine, container: Container, image: Image, standing: Footing) -> Iterator[Record]:
@@ -203,8 +205,8 @@ def _driver(container: Container, image: Image, mapped: ids.Ids) -> list[str]:
 def settings(image: Image, mapped: ids.Ids) -> str:
     """Return the driver's options for an image alone, seen with the ids that containers have."""
     words = [f"lowerdir={_escaped(image.metadata)}"]
-    if image.devices:
-        words.append(f"devicedir={_escaped(image.devices[0].parent)}")
+    if image.diff_ids:
+        words.append(f"devicedir={_escaped(image.folder)}")
     if mapped.single:
         words += ["squash_to_uid=0", "squash_to_gid=0"]
     return ",".join(words)

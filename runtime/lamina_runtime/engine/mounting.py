@@ -130,8 +130,8 @@ def _options(image: Image, record: Mount, wish: Wish) -> str:
         words = [f"lowerdir={_escaped(record.lower)}"]
     else:
         words = [f"lowerdir={_escaped(str(image.metadata))}"]
-        if image.devices:
-            words.append(f"devicedir={_escaped(str(image.devices[0].parent))}")
+        if image.diff_ids:
+            words.append(f"devicedir={_escaped(str(image.folder))}")
     if record.upper:
         words += [f"upperdir={_escaped(record.upper)}/upper", f"workdir={_escaped(record.upper)}/work"]
     else:

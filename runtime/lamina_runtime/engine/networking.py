@@ -331,7 +331,7 @@ def keep(container: Container, chosen: Way, bound: Sequence[ports.Bound]) -> Non
         "ports": [fields(one) for one in bound],
         "addresses": dict(chosen.addresses),
     }
-    files.replace(container.run / KEPT, json.dump(text), temporary=container.run)
+    files.replace(container.run / KEPT, json.dump(text), temporary=container.run, durable=False)
 
 
 def kept(container: Container) -> Mapping[str, Any]:

@@ -131,7 +131,9 @@ def after_end(engine: Engine, container: Container) -> None:
     pause = FIRST_PAUSE if steady else min(FIRST_PAUSE * 2.0 ** min(count, 20), LONGEST_PAUSE)
     with container.claimed("restarting"):
         _pause(container, pause)
-        files.replace(container.data / "restarts", f"{count + 1}".encode(), temporary=container.data)
+        files.replace(
+            container.data / "restarts", f"{count + 1}".encode(), temporary=container.data, durable=False
+        )
     containers.start(engine, container, again=True)
 
 

@@ -117,8 +117,7 @@ def _image(place: Place, record: Record) -> Iterator[Problem]:
 def _metadata(place: Place, stack: tuple[Digest, ...]) -> Iterator[Problem]:
     path = place.metadata(stack)
     if not path.exists():
-        yield Problem("metadata-missing", path.name, f"that of {len(stack)} layers")
-        return
+        return  # its first use makes it
     layers = [forms.read_info(place, diff_id) for diff_id in stack]
     if _is(place, layers, path, before_dedup=False):
         return

@@ -48,7 +48,7 @@ def temporary_name(temporary: Path) -> Path:
 
 
 def write_new(path: Path, data: bytes, *, synced: bool = True) -> None:
-    """Write a file that nobody knows of yet, and bring it to the disk unless sync_tree() will."""
+    """Write a file that nobody knows of yet, and bring it to the disk unless sync_tree() will, or nobody."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
     try:
         view = memoryview(data)
@@ -69,12 +69,19 @@ def publish(source: Path, target: Path) -> None:
     sync_directory(target.parent)
 
 
-def replace(target: Path, data: bytes, *, temporary: Path) -> None:
-    """Write a file, or what takes the place of one, in one instant."""
+def replace(target: Path, data: bytes, *, temporary: Path, durable: bool = True) -> None:
+    """Write a file, or what takes the place of one, in one instant.
+
+    What need not outlive the power does without fsync(2), which takes milliseconds; after a failure
+    such a file may be empty.
+    """
     name = temporary_name(temporary)
-    write_new(name, data)
+    write_new(name, data, synced=durable)
     try:
-        publish(name, target)
+        if durable:
+            publish(name, target)
+        else:
+            os.rename(name, target)
     except OSError:
         name.unlink(missing_ok=True)
         raise

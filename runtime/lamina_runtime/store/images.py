@@ -1,8 +1,10 @@
 """Images: a record for each, and the EROFS metadata of its stack of layers.
 
 Theory.  The metadata is a function of the layers' indexes, so images of the same layers share it
-and it can be made again at any time.  It is complete in itself: its device table names the tars
-that its files point into, in order, by their tags.
+and it can be made again at any time.  Its making takes time with the number of files, so that of an
+image which is only a step (a commit) waits for the first use; it appears by a rename, so of several
+who make it at once the last one's equal copy stays.  It is complete in itself: its device table names
+the tars that its files point into, in order, by their tags.
 """
 
 from __future__ import annotations
@@ -103,16 +105,28 @@ class Image:
 
     @property
     def metadata(self) -> Path:
-        """The EROFS image."""
-        return self._ground.place.metadata(self.diff_ids)
+        """The EROFS image; it is made where it is not there yet."""
+        path = self._ground.place.metadata(self.diff_ids)
+        if not path.exists():
+            from lamina_runtime.store import forms, metadata
+
+            infos = [forms.read_info(self._ground.place, diff_id) for diff_id in self.diff_ids]
+            metadata.ensure(self._ground, infos)
+        return path
+
+    @property
+    def folder(self) -> Path:
+        """Where the tars are that the metadata's device table names."""
+        return self._ground.place.devices
 
     @property
     def devices(self) -> tuple[Path, ...]:
         """The tars that the metadata points into, in the order of its device table."""
         from lamina_runtime.store import devices
 
+        path = self.metadata
         with self._ground.together():
-            return tuple(self._ground.place.devices / tag for tag in devices.tags(self.metadata))
+            return tuple(self.folder / tag for tag in devices.tags(path))
 
 
 class ImageStore:
@@ -136,11 +150,13 @@ class ImageStore:
         *,
         names: Sequence[Reference] = (),
         index: Manifest | Index | None = None,
+        later: bool = False,
     ) -> Image:
         """Store an image whose layers are all here; raises MissingError if one is not.
 
         It stays until it is removed; `lease` keeps its parts until then.  It appears together with
         its names, so that nobody takes it for one that has none; `index` is what they come from.
+        `later` leaves the making of its metadata to the first use: for layers that are known to fit.
         """
         if manifest.config.digest != config.id:
             raise MismatchError("image configuration", expected=manifest.config.digest, actual=config.id)
@@ -153,7 +169,8 @@ class ImageStore:
         with self._ground.together():
             for digest in (config.id, manifest.digest, *config.diff_ids, stack):
                 lease.hold(digest)
-        infos = self.prepare(config.diff_ids)
+        known = self._layers().info
+        infos = [known(diff_id) for diff_id in config.diff_ids] if later else self.prepare(config.diff_ids)
         self._blobs().add(manifest.raw, expected=manifest.digest)
         self._blobs().add(config.raw, expected=config.id)
         if index is not None:

@@ -94,22 +94,24 @@ class Lease:
 
     def hand_over(self, pid: int) -> None:
         """Let it end with that process instead of with our `with` block."""
-        self._rewrite(_holder(pid))
+        self._rewrite(_holder(pid), durable=False)  # the process does not outlive the power either
 
-    def keep(self) -> str:
-        """Let it stay until Store.end_lease(), whoever lives or dies; returns its name."""
-        self._rewrite(_holder(KEPT))
+    def keep(self, *, durable: bool = True) -> str:
+        """Let it stay until Store.end_lease(), whoever lives or dies; returns its name.
+
+        One that is not durable may be gone after a power failure.
+        """
+        self._rewrite(_holder(KEPT), durable=durable)
         return self.name
 
-    def _rewrite(self, holder: dict[str, Any]) -> None:
+    def _rewrite(self, holder: dict[str, Any], *, durable: bool) -> None:
         if self._fd == NOWHERE:
             return
         with self._together(), self._lock:  # nobody sweeps what is being written
             self._header |= {"holder": holder}
             lines = [json.dump(self._header).decode(), *sorted(self._noted)]
-            files.replace(
-                self.path, "\n".join([*lines, ""]).encode(), temporary=self.path.parent.parent / "temporary"
-            )
+            text, temporary = "\n".join([*lines, ""]).encode(), self.path.parent.parent / "temporary"
+            files.replace(self.path, text, temporary=temporary, durable=durable)
             os.close(self._fd)
             self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             fcntl.flock(self._fd, fcntl.LOCK_EX)  # besides its holder we keep it alive, until we close it

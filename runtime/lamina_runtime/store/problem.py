@@ -8,7 +8,7 @@ class Problem:
     """Something that is not as it should be; kinds are for scripts, the text is for people.
 
     blob-damaged, blob-missing, image-damaged, index-damaged, layer-damaged, layer-missing,
-    metadata-damaged, metadata-missing, reference-damaged, reference-dangling; and stray, which is
+    metadata-damaged, reference-damaged, reference-dangling; and stray, which is
     what a crash leaves and the next collect() removes.
     """
 
