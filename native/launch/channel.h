@@ -18,6 +18,7 @@ enum lam_word {
 	LAM_WORD_NETWORK = 'n',	 /* setup: process 'number' has a network namespace; monitor: it is served */
 	LAM_WORD_GO = 'g',	 /* monitor: go on */
 	LAM_WORD_TERMINAL = 't', /* init: here is the terminal's other end */
+	LAM_WORD_LISTENER = 'l', /* init, to the recorder: the listener of the filter */
 	LAM_WORD_EXEC = 'x',	 /* init: about to execute */
 	LAM_WORD_FAILED = 'f',	 /* init: that did not work */
 };

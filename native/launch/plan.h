@@ -85,6 +85,7 @@ enum lam_op {
 	LAM_OP_ARG = 73,       /* one argument of the program; the first names it */
 	LAM_OP_USER = 75,      /* instead of IDS and GROUP: a user as the root's files have it; HOME is set */
 	LAM_OP_INTERFACE = 77, /* device, address, prefix length, gateway or "": once there is a network */
+	LAM_OP_RECORD = 78,    /* who gets what the filter hands to user space: see record.h */
 	LAM_OP_ALONE = 76,     /* there is no id but 0: whoever is asked for, it is he */
 	LAM_OP_STDIO = 74,     /* the program gets our standard streams: nobody attaches, nothing is logged */
 };

@@ -4,6 +4,7 @@
 #include "channel.h"
 #include "place.h"
 #include "reap.h"
+#include "record.h"
 #include "report.h"
 
 #include <errno.h>
@@ -21,6 +22,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5) /* Linux 5.19 */
+#endif
+#define WAIT_KILLABLE_RECV SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 
 static void write_file(const char *path, const char *text, size_t length)
 {
@@ -120,8 +126,13 @@ static void set_ids(const struct lam_user *user)
 		lam_fail(LAM_FAILED, errno, "user %u", user->uid);
 }
 
-static void set_filter(const struct lam_record *record)
+static void set_filter(const struct lam_record *record, int recorder)
 {
+	/* a caller that waits for the recorder is not called away by signals, where the kernel knows that */
+	const unsigned int wanted[] = { SECCOMP_FILTER_FLAG_NEW_LISTENER | WAIT_KILLABLE_RECV,
+					SECCOMP_FILTER_FLAG_NEW_LISTENER };
+	long listener = -1;
+
 	struct sock_fprog program = {
 		.len = (unsigned short)(record->length[0] / sizeof(struct sock_filter)),
 		.filter = (struct sock_filter *)(void *)record->arg[0],
@@ -130,8 +141,14 @@ static void set_filter(const struct lam_record *record)
 	if (record->length[0] % sizeof(struct sock_filter) ||
 	    record->length[0] / sizeof(struct sock_filter) > BPF_MAXINSNS)
 		lam_fail(LAM_FAILED, EINVAL, "system call filter");
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+	for (int i = 0; recorder >= 0 && i < 2 && listener < 0; i++)
+		listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, wanted[i], &program);
+	if (recorder < 0)
+		listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+	if (listener < 0)
 		lam_fail(LAM_FAILED, errno, "system call filter");
+	if (recorder >= 0)
+		lam_record_give(recorder, (int)listener);
 }
 
 static void enter_directory(const struct lam_plan *plan)
@@ -143,7 +160,7 @@ static void enter_directory(const struct lam_plan *plan)
 			 "working directory %s", record->arg[0]);
 }
 
-void lam_program_confine(const struct lam_plan *plan, const struct lam_user *user)
+void lam_program_confine(const struct lam_plan *plan, const struct lam_user *user, int recorder)
 {
 	const struct lam_record *ids = lam_plan_first(plan, LAM_OP_IDS);
 	const struct lam_record *caps = lam_plan_first(plan, LAM_OP_CAPABILITIES);
@@ -163,7 +180,7 @@ void lam_program_confine(const struct lam_plan *plan, const struct lam_user *use
 	names_and_limits(plan);
 	/* without no_new_privs a filter takes CAP_SYS_ADMIN, which is still here */
 	if (filter && !sealed)
-		set_filter(filter);
+		set_filter(filter, recorder);
 	if (caps) {
 		set_bounding(lam_record_number(caps, 0, 16));
 		prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
@@ -177,7 +194,7 @@ void lam_program_confine(const struct lam_plan *plan, const struct lam_user *use
 	if (sealed && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		lam_fail(LAM_FAILED, errno, "no_new_privs");
 	if (filter && sealed)
-		set_filter(filter);
+		set_filter(filter, recorder);
 }
 
 /* execvp(3) with the container's PATH, telling 126 from 127 as a shell does. */

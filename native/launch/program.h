@@ -17,10 +17,10 @@ void lam_program_identify(const struct lam_plan *plan, struct lam_user *user);
 /*
  * lam_program_confine() - limits, names, ids, capabilities, filter
  *
- * A user resolved here who is not root keeps the ambient capabilities only.  Reports and exits
+ * 'recorder' is what lam_record_start() returned; it is closed.  A user resolved here who is not root keeps the ambient capabilities only.  Reports and exits
  * where something cannot be had.
  */
-void lam_program_confine(const struct lam_plan *plan, const struct lam_user *user);
+void lam_program_confine(const struct lam_plan *plan, const struct lam_user *user, int recorder);
 
 /*
  * lam_program_execute() - become the program, or process 1 that starts it (LAM_OP_REAP)

@@ -5,6 +5,7 @@
 #include "fill.h"
 #include "network.h"
 #include "program.h"
+#include "record.h"
 #include "report.h"
 #include "spawn.h"
 #include "state.h"
@@ -144,10 +145,11 @@ static void make_others(int flags)
 	}
 }
 
-static void make_namespaces(const struct lam_plan *plan, int channel, int flags)
+/* Returns what lam_record_start() gives. */
+static int make_namespaces(const struct lam_plan *plan, int channel, int flags)
 {
 	char **driver;
-	int ready = -1;
+	int ready = -1, recorder = -1;
 
 	if (flags & CLONE_NEWUSER) {
 		if (unshare(CLONE_NEWUSER) < 0)
@@ -155,6 +157,7 @@ static void make_namespaces(const struct lam_plan *plan, int channel, int flags)
 		lam_send(channel, LAM_WORD_MAP, 0, -1);
 		expect(channel, LAM_WORD_MAP);
 		become_root();
+		recorder = lam_record_start(plan, NULL);
 	}
 	if (flags & CLONE_NEWNS) {
 		if (unshare(CLONE_NEWNS) < 0)
@@ -181,6 +184,7 @@ static void make_namespaces(const struct lam_plan *plan, int channel, int flags)
 	}
 	lam_union_mount(plan);
 	make_others(flags);
+	return recorder;
 }
 
 static void configure_network(const struct lam_plan *plan)
@@ -199,11 +203,12 @@ static void standard_streams(const int streams[3])
 	}
 }
 
-static _Noreturn void init(const struct lam_plan *plan, int channel, const int streams[3], int flags)
+static _Noreturn void init(const struct lam_plan *plan, int channel, const int streams[3], int recorder)
 {
 	bool joined = lam_record_number(lam_plan_first(plan, LAM_OP_JOIN), 1, 0) & INTO_A_CONTAINER;
 	bool chrooted = lam_record_is(lam_plan_first(plan, LAM_OP_ROOT), 1, "chroot");
 	bool terminal = lam_plan_first(plan, LAM_OP_TERMINAL) != NULL;
+	uint64_t flags = lam_record_number(lam_plan_first(plan, LAM_OP_NAMESPACES), 0, 0);
 	static struct lam_user user; /* large */
 	int root, master = -1;
 
@@ -230,7 +235,7 @@ static _Noreturn void init(const struct lam_plan *plan, int channel, const int s
 	}
 	if (!joined)
 		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* /proc/self is ours to write below */
-	lam_program_confine(plan, &user);
+	lam_program_confine(plan, &user, recorder);
 	/* without its monitor nobody would see its end; SIGKILL reaches process 1 from outside too */
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (lam_send(channel, LAM_WORD_EXEC, 0, -1) < 0)
@@ -242,9 +247,11 @@ void lam_setup(const struct lam_plan *plan, int channel, const int streams[3])
 {
 	const struct lam_record *join = lam_plan_first(plan, LAM_OP_JOIN);
 	int flags = (int)lam_record_number(lam_plan_first(plan, LAM_OP_NAMESPACES), 0, 0);
+	int recorder = -1, made;
 	pid_t pid;
 
 	if (join) {
+		recorder = lam_record_start(plan, join);
 		if (lam_record_number(join, 1, 0) & INTO_A_CONTAINER)
 			prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 		if (lam_record_number(join, 1, 0)) /* none where it has only a root of its own */
@@ -254,7 +261,7 @@ void lam_setup(const struct lam_plan *plan, int channel, const int streams[3])
 		if (lam_record_number(join, 1, 0) & CLONE_NEWNET)
 			configure_network(plan);
 	}
-	make_namespaces(plan, channel, flags);
+	made = make_namespaces(plan, channel, flags);
 	if (flags & CLONE_NEWNET) {
 		expect(channel, LAM_WORD_NETWORK);
 		configure_network(plan);
@@ -263,7 +270,7 @@ void lam_setup(const struct lam_plan *plan, int channel, const int streams[3])
 	if (pid < 0)
 		lam_fail(LAM_FAILED, errno, "start the first process");
 	if (pid == 0)
-		init(plan, channel, streams, flags);
+		init(plan, channel, streams, join ? recorder : made);
 	lam_send(channel, LAM_WORD_INIT, pid, -1);
 	_exit(0);
 }

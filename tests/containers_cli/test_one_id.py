@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,19 +53,60 @@ def package(where: Path) -> Path:
     return where / "owned.deb"
 
 
-def test_apt_installs_a_package_with_users_and_owners(host: Host, tmp_path: Path) -> None:
-    made = package(tmp_path)
-    shutil.copy(made, host.top / "owned.deb")
+def volume(host: Host, where: Path) -> str:
+    """Build the package and return the flag's value that mounts it."""
+    shutil.copy(package(where), host.top / "owned.deb")
     (host.top / "owned.deb").chmod(0o644)
+    return f"{host.top}/owned.deb:/p.deb:ro"
+
+
+def test_apt_installs_a_package_with_users_and_owners(host: Host, tmp_path: Path) -> None:
     script = (
         "apt-get install -y /p.deb >/log 2>&1 || { cat /log; exit 1; }; "
         "dpkg -s owned | grep Status; ls /srv/owned; id owner"
     )
-    volume = f"{host.top}/owned.deb:/p.deb:ro"
-    flags = ["--rm", "--network=none", "-v", volume]
+    flags = ["--rm", "--network=none", "-v", volume(host, tmp_path)]
     done = host.run("run", *flags, "debian", "sh", "-c", script, seconds=90)
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stdout + done.stderr
     assert lines[0] == "Status: install ok installed"
     assert lines[1:4] == ["fifo", "file", "said"]
     assert "(owner)" in lines[4]
+
+
+def test_recorded_owners_and_devices_are_shown_and_committed(host: Host, tmp_path: Path) -> None:
+    script = (
+        "apt-get install -y /p.deb >/log 2>&1 || { cat /log; exit 1; }; "
+        "stat -c '%U:%G %a %F' /srv/owned /srv/owned/file /srv/owned/null; id -u owner; id -g owner"
+    )
+    flags = ["--name", "recorded", "--root-emulation=record", "--network=none", "-v", volume(host, tmp_path)]
+    done = host.run("run", *flags, "debian", "sh", "-c", script, seconds=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+    *shown, uid, gid = done.stdout.splitlines()
+    assert shown == [
+        "owner:owners 2750 directory",
+        "owner:owners 644 regular file",
+        "root:root 644 character special file",
+    ]
+    host("commit", "recorded", "owned")
+    host("save", "-o", f"{host.top}/owned.tar", "owned")
+    host("rm", "recorded")
+    members = newest_layer(host.top / "owned.tar")
+    found = members["srv/owned/file"]
+    assert (found.uid, found.gid, found.mode) == (int(uid), int(gid), 0o644)
+    assert (members["srv/owned"].uid, members["srv/owned"].mode) == (int(uid), 0o2750)
+    device = members["srv/owned/null"]
+    assert (device.ischr(), device.devmajor, device.devminor) == (True, 1, 3)
+    assert members["etc/passwd"].uid == 0
+    assert not [name for name in members if "lamina" in str(members[name].pax_headers)]
+    host("rmi", "owned")
+
+
+def newest_layer(path: Path) -> dict[str, tarfile.TarInfo]:
+    """Return the members of the last layer of a saved image, as Python reads them."""
+    with tarfile.open(path) as saved:
+        manifest = saved.extractfile("manifest.json")
+        assert manifest is not None
+        layer = saved.extractfile(json.load(manifest)[0]["Layers"][-1])
+        with tarfile.open(fileobj=layer) as tar:
+            return {member.name: member for member in tar}

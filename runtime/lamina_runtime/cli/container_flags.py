@@ -35,6 +35,13 @@ FLAGS = (
     Flag("read-only", "Mount the container's root filesystem as read only"),
     Flag("restart", "Restart policy to apply when a container exits", kind=STRING, default="no"),
     Flag("rm", "Automatically remove the container when it exits"),
+    Flag(
+        "root-emulation",
+        'With one id only, what becomes of owners that programs wish ("play": nothing, '
+        '"record": they are shown and committed)',
+        kind=STRING,
+        default="play",
+    ),
     Flag("security-opt", "Security options", kind=LIST),
     Flag("shm-size", "Size of /dev/shm", kind=STRING, word="bytes"),
     Flag("stop-signal", "Signal to stop the container", kind=STRING),

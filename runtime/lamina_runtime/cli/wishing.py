@@ -41,6 +41,7 @@ def wishes(parsed: Parsed) -> Wishes:
         cap_add=tuple(capabilities.normal(name) for name in parsed.several("cap_add")),
         cap_drop=tuple(capabilities.normal(name) for name in parsed.several("cap_drop")),
         no_new_privileges=security.no_new_privileges,
+        root_emulation=_emulation(parsed.text("root_emulation")),
         seccomp=security.seccomp,
         mask=security.mask,
         unmask=security.unmask,
@@ -59,6 +60,12 @@ def wishes(parsed: Parsed) -> Wishes:
         auto_remove=parsed.switch("rm"),
         restart=restart(parsed, remove=parsed.switch("rm")),
     )
+
+
+def _emulation(word: str) -> str:
+    if word not in ("play", "record"):
+        raise UsageError(f"--root-emulation: 'play' or 'record' expected, not {word!r}")
+    return word
 
 
 def environment(parsed: Parsed) -> list[str]:

@@ -230,7 +230,9 @@ def _filter(wishes: Wishes, place: Place) -> dict[str, Any] | None:
         )
     else:
         made = default.rules(granted, native)
-    return emulation.alone(made, native) if place.alone else made
+    if not place.alone:
+        return made
+    return emulation.alone(made, native, recording=wishes.root_emulation == "record")
 
 
 def _unless_set(words: Sequence[str], name: str, value: str) -> list[str]:

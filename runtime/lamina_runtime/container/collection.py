@@ -49,12 +49,15 @@ class Containers:
 
     def __init__(self, data: Path, run: Path) -> None:
         self._data, self._run, self._names = data / "containers", run / "containers", data / "names"
-        for path in (self._data, self._names, self._run):
+        for path in (self._data, self._names, run, self._run):
             try:
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as exc:  # who only looks at images needs none
                 if exc.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
                     raise
+            else:
+                if path in (run, self._run):  # below /tmp, where a session has no place of its own
+                    files.private_directory(path)
 
     def create(
         self,

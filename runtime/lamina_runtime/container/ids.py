@@ -15,12 +15,11 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lamina_runtime.container.bundle import Map
 from lamina_runtime.fspath import Path
-from lamina_runtime.value import value
+from lamina_runtime.value import replace, value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,6 +13,7 @@ from lamina_runtime.container import capabilities
 from lamina_runtime.container.bundle import DEVICES, USER
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.seccomp import assembler, tables
+from lamina_runtime.container.seccomp.emulation import NOTIFY
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.store.lease import start_time
 
@@ -225,6 +226,8 @@ def _confinement(linux: Spec) -> Iterator[Record]:
     """Yield the filter, and whether there is one id only: then every user is that one."""
     if [row["size"] for row in linux.get("uidMappings", ())] == [1]:
         yield Record(Op.ALONE)
+    if any(row["action"] == NOTIFY for row in linux.get("seccomp", {}).get("syscalls", ())):
+        yield Record(Op.RECORD)
     if linux.get("seccomp"):
         native = tables.group(os.uname().machine)
         if not native:

@@ -65,6 +65,7 @@ class Op(IntEnum):
     STDIO = 74
     USER = 75
     ALONE = 76
+    RECORD = 78
     INTERFACE = 77
 
 

@@ -16,6 +16,7 @@ NAMESPACES = ("trusted.overlay.", "user.overlay.")
 OPAQUE_OTHERS = ("user.fuseoverlayfs.opaque",)
 OVERRIDES = ("user.containers.override_stat", "user.fuseoverlayfs.override_stat")
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OWNER = "user.lamina_owner"  # UID:GID[:TYPE] as a container with one id wished it (native/launch/record.h)
 _KINDS = {
     "file": stat.S_IFREG,
     "dir": stat.S_IFDIR,
@@ -50,7 +51,7 @@ def wanted(name: bytes) -> bool:
     """Say whether a layer keeps an attribute: users' own, ACLs and file capabilities."""
     if name in (b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default"):
         return True
-    own = (b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.")
+    own = (b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.", b"user.lamina_")
     return name.startswith(b"user.") and not name.startswith(own)
 
 
@@ -79,6 +80,10 @@ def _described(status: os.stat_result, found: dict[str, bytes]) -> Object:
     for name in OVERRIDES:
         if name in found:
             mode, uid, gid, device = _overridden(found[name], mode, uid, gid, device)
+    if OWNER in found:
+        owner, group, kind = [*found[OWNER].split(b":", 2), b"", b""][:3]
+        whole = b"%b:%b:%o:%b" % (owner, group, stat.S_IMODE(mode), kind)
+        mode, uid, gid, device = _overridden(whole, mode, uid, gid, device)
     return Object(
         mode,
         uid,

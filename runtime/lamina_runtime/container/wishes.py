@@ -81,6 +81,7 @@ class Wishes:
     no_new_privileges: bool = False
     mask: tuple[str, ...] = ()  # paths to hide, besides the usual ones
     unmask: tuple[str, ...] = ()  # paths, with wildcards, to leave as they are; "ALL"
+    root_emulation: str = ""  # "record": owners that programs wish are kept; else they are not
     seccomp: str = ""  # "unconfined" or a profile's path
     mounts: tuple[Mount, ...] = ()
     devices: tuple[tuple[str, str], ...] = ()  # on the host, in the container

@@ -18,7 +18,7 @@ import json
 import os
 
 from lamina_runtime.engine import mountinfo
-from lamina_runtime.errors import LaminaError
+from lamina_runtime.store import files
 from lamina_runtime.value import fields, value
 
 TYPE_CHECKING = False
@@ -73,12 +73,7 @@ def prepare(engine: Engine) -> Path:
     """Make the directory of records, for its owner alone."""
     top = folder(engine)
     for path in (top.parent, top):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = path.lstat()
-        if found.st_uid != os.geteuid() or found.st_mode & 0o022 or not path.is_dir() or path.is_symlink():
-            raise LaminaError(
-                f"{path}: not a directory of ours alone", hint="remove it, or set XDG_RUNTIME_DIR"
-            )
+        files.private_directory(path)
     return top
 
 

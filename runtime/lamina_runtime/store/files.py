@@ -8,8 +8,10 @@ its content, and what is left in `temporary/` is nobody's.
 import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 
+from lamina_runtime.errors import LaminaError
 from lamina_runtime.fspath import Path
 
 MODE = 0o600
@@ -135,6 +137,14 @@ def size_on_disk(path: Path) -> int:
         return path.lstat().st_blocks * 512
     except FileNotFoundError:
         return 0
+
+
+def private_directory(path: Path) -> None:
+    """Make sure of a directory that only we can change; LaminaError where somebody else has it."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise LaminaError(f"{path}: not a directory of ours alone", hint="remove it, or set XDG_RUNTIME_DIR")
 
 
 def is_held(path: Path) -> bool:
