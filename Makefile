@@ -18,7 +18,7 @@ SOURCES := $(PACKAGED) $(shell find native/include native/src native/launch nati
 	benchmarks -type f \
 	! -name '*.pyc' ! -path '*.egg-info*' 2>/dev/null)
 
-.PHONY: setup demo test test-python native-check check format bench clean help
+.PHONY: setup demo test test-python native-check fuzz check format bench clean help
 help:  ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | sort
 
@@ -52,6 +52,11 @@ test-python: setup
 
 native-check: $(VENV)/bin/python  ## C unit tests under ASan, UBSan and TSan
 	$(MAKE) --no-print-directory -s -C native check
+
+FUZZ ?= 60
+fuzz: setup  ## look for inputs that the parsers do not stand; FUZZ=SECONDS a target
+	$(BIN)/pip install --quiet "atheris>=3"
+	for target in $(notdir $(wildcard tests/fuzz/corpus/*)); do $(BIN)/python -m tests.fuzz $$target $(FUZZ) || exit; done
 
 check: setup native-check  ## linters, types, layering, formatting, sanitizers
 	$(BIN)/ruff check .

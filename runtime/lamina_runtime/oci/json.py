@@ -39,9 +39,14 @@ def load(raw: bytes, what: str, *, limit: int = MAX_SIZE) -> Any:
         raise OciError(f"{what}: not UTF-8 at byte {exc.start}") from None
     _measure(text, what)
     try:
-        return _parse(text)
+        value = _parse(text)
+        if "\\ud" in text or "\\uD" in text:  # perhaps half a surrogate pair: it cannot be written anywhere
+            dump(value)
+    except UnicodeEncodeError:
+        raise OciError(f"{what}: half a surrogate pair") from None
     except ValueError as exc:
         raise OciError(f"{what}: {_told(exc)}") from None
+    return value
 
 
 def load_object(raw: bytes, what: str, *, limit: int = MAX_SIZE) -> Object:
