@@ -241,6 +241,7 @@ def test_a_filter_that_the_kernel_would_not_take_is_refused() -> None:
     "text",
     [
         "", "[]", "{}", '{"defaultAction": 1}', '{"defaultAction": "SCMP_ACT_NOTIFY"}',
+        '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["x"], "action": "SCMP_ACT_NOTIFY"}]}',
         '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": {}}',
         '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [1]}',
         '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": "x", "action": "SCMP_ACT_ALLOW"}]}',

@@ -100,6 +100,8 @@ def _action(row: Mapping[str, Any], key: str, number: str, what: str) -> tuple[s
         raise FilterError(f"{what}: {key} is missing")
     if value is not None and (type(value) is not int or not 0 <= value <= 0xFFFF):
         raise FilterError(f"{what}: {number}: {value!r} is no number of an error")
+    if action == "SCMP_ACT_NOTIFY":  # whoever listens is ours: see emulation
+        raise FilterError(f"{what}: {key} {action} is not supported")
     result(action, value)  # refuses what a filter cannot do
     return action, value
 
