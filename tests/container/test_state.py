@@ -2,6 +2,7 @@
 
 import fcntl
 import itertools
+import json
 import multiprocessing
 import os
 import signal
@@ -155,7 +156,7 @@ def test_a_container_whose_monitor_was_killed_is_exited(containers: Containers, 
 def test_records_of_other_versions_are_refused(containers: Containers) -> None:
     made = create(containers, "web")
     path = made.data / "record.json"
-    path.write_text(path.read_text().replace('"version": 1', '"version": 99'))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 99}))
     with pytest.raises(Exception, match="another version"):
         containers.find("web")
 
