@@ -8,7 +8,8 @@ PYTEST := $(BIN)/python -m pytest -n 2 --require fuse,userns,root
 BUILD_PACKAGES := python3-dev python3-venv gcc make pkg-config libfuse3-dev fuse3 libxxhash-dev
 TEST_PACKAGES := podman buildah skopeo runc crun fuse-overlayfs fio attr acl xfsprogs btrfs-progs e2fsprogs \
 	clang clang-format libclang-rt-14-dev mmdebstrap busybox-static strace uidmap \
-	umoci docker-registry erofs-utils openssl slirp4netns
+	umoci docker-registry erofs-utils openssl slirp4netns python3-seccomp \
+	$(patsubst %,linux-libc-dev-%-cross,arm64 armhf ppc64el riscv64 s390x mips64el)
 
 BENCH_PACKAGES := fuse-overlayfs mmdebstrap e2fsprogs xfsprogs git strace
 
