@@ -64,7 +64,11 @@ def test_anonymous_volumes_go_with_their_containers(host: Host) -> None:
     host("rm", "one")
     assert host("volume", "ls", "-q", "--filter", "dangling=true").split() == names
     host("volume", "create", "named")
-    assert host("volume", "prune", "-f").splitlines()[1:3] == names
+    host("network", "create", "unused")
+    assert host.run("system", "prune", "-f", "--volumes", "--filter", "until=1h").returncode == 1
+    lines = host("system", "prune", "-f", "--volumes").splitlines()
+    assert lines[:3] == ["Deleted Networks:", "unused", ""]
+    assert lines[3:6] == ["Deleted Volumes:", *names]
     assert host("volume", "ls", "--format", "{{.Name}}") == "named\n"
     assert "named" in host("volume", "prune", "-af")
     host("run", "--rm", "-v", "/scratch", FULL, "true")
