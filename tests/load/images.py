@@ -4,7 +4,8 @@
     pull     from docker-registry on the loopback interface into an empty store
     mount    from the command to the first listing of the root directory
     size     bytes and inodes of a, b and c in one store, before and after `store dedup`
-    listing  images, image ls -q, version
+    listing  images, image ls -q, ps -a, version
+    run      run --rm IMAGE true; exec IMAGE true in one that runs; commit and diff of one small change
 
 Rows interleave the targets, sample by sample.  Peak memory is the largest process's (ru_maxrss).
 """
@@ -31,6 +32,12 @@ from tests.support.samples import Sample, sample
 SECONDS = 400
 LAMINA = Path(sys.executable).with_name("lamina")
 NAMES = ("a", "b", "c")
+RUN = ("--network=host",)
+RUNC = (
+    "--runtime=runc",
+    "--ulimit=nofile=1024:4096",
+    "--ulimit=nproc=4096:4096",
+)  # podman raises its own limits
 TARGETS = ("lamina", "podman", "podman-fuse", "umoci")
 _STORAGE = """\
 [storage]
@@ -54,7 +61,7 @@ class Target:
         return self.name == "lamina"
 
     def words(self, *words: str) -> list[str]:
-        return [str(LAMINA), *words] if self.lamina else ["podman", *words]
+        return [str(LAMINA), *words] if self.lamina else ["podman", "--cgroup-manager=cgroupfs", *words]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -151,10 +158,16 @@ class Bench:
                 again = target.run("load", "-i", str(self.sample.archive))
                 self.table.add(f"load again {self.sample.name}", target.name, again)
             if self.umoci:
-                out = self.top / "unpacked"
-                argv = ["umoci", "unpack", "--image", f"{self.sample.layout}:{self.sample.name}", str(out)]
+                unpacked = self.top / "unpacked"
+                argv = [
+                    "umoci",
+                    "unpack",
+                    "--image",
+                    f"{self.sample.layout}:{self.sample.name}",
+                    str(unpacked),
+                ]
                 self.table.add(f"load {self.sample.name}", "umoci unpack", measured(argv, dict(os.environ)))
-                shutil.rmtree(out)
+                shutil.rmtree(unpacked)
 
     def pull(self) -> None:
         """Pull through HTTP."""
@@ -225,8 +238,31 @@ class Bench:
         for _ in range(self.rounds):
             self.table.add("start", "python", measured(python, dict(os.environ)))
             for target in self.targets:
-                for words in ("images", "image ls -q", "version"):
+                for words in ("images", "image ls -q", "ps -a", "version"):
                     self.table.add(words, target.name, target.run(*words.split()))
+
+    def run(self) -> None:
+        """Start containers on the host's network, run a program in one, and look at what one changed."""
+        image, name = self.sample.reference, self.sample.name
+        for target in self.targets:
+            target.empty()
+            target.run("load", "-i", str(self.sample.archive))
+            host = RUN if target.lamina else (*RUN, *RUNC)
+            target.run("run", "-d", "--name", "steady", *host, image, "sleep", "1000")
+            target.run("run", "--name", "changed", *host, image, "sh", "-c", "echo new > /etc/new")
+        for number in range(self.rounds):
+            for target in self.targets:
+                host = RUN if target.lamina else (*RUN, *RUNC)
+                for row, words in (
+                    (f"run --rm {name}", ("run", "--rm", *host, image, "true")),
+                    (f"exec {name}", ("exec", "steady", "true")),
+                    (f"commit {name}", ("commit", "-q", "changed", f"made:{number}")),
+                    (f"diff {name}", ("diff", "changed")),
+                ):
+                    quiet = tuple(word for word in words if word != "-q" or not target.lamina)
+                    self.table.add(row, target.name, target.run(*quiet))
+        for target in self.targets:
+            target.run("rm", "-f", "steady", "changed")
 
 
 @contextlib.contextmanager
@@ -244,7 +280,7 @@ def workspace() -> Iterator[Path]:
 def main() -> int:
     """Measure the rows that were named."""
     parser = argparse.ArgumentParser(prog="tests.load.images", description=__doc__)
-    parser.add_argument("rows", nargs="+", choices=("load", "pull", "mount", "size", "listing"))
+    parser.add_argument("rows", nargs="+", choices=("load", "pull", "mount", "size", "listing", "run"))
     parser.add_argument("--sample", choices=("tiny", *NAMES), default="a")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
@@ -255,7 +291,7 @@ def main() -> int:
         bench = Bench(top, sample(options.sample), options)
         rows: dict[str, Callable[[], None]] = {
             "load": bench.load, "pull": bench.pull, "mount": bench.mount, "size": bench.size,
-            "listing": bench.listing,
+            "listing": bench.listing, "run": bench.run,
         }  # fmt: skip
         for row in options.rows:
             rows[row]()

@@ -13,11 +13,11 @@ from __future__ import annotations
 import itertools
 import os
 import struct
-from typing import TYPE_CHECKING
 
 from lamina_runtime.store.errors import StoreError
 from lamina_runtime.value import value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
