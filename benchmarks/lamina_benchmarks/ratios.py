@@ -110,7 +110,8 @@ def _ground(panel: Axes, view: View, rows: list[Heading]) -> None:
     panel.axvspan(least, 1, color=looks.GOOD, lw=0, zorder=0)
     panel.axvspan(1, most, color=looks.BAD, lw=0, zorder=0)
     panel.axvline(1, color=looks.INK, lw=1.2, zorder=1)
-    panel.set_xticks([tick for tick in TICKS if least <= tick <= most], minor=False)
+    # Labels at the very edge would run into the other panel's.
+    panel.set_xticks([tick for tick in TICKS if least * 1.15 <= tick <= most / 1.15], minor=False)
     panel.set_xticks([], minor=True)
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}x")
     panel.tick_params(axis="x", top=True, labeltop=True, bottom=True, labelbottom=True, length=3)

@@ -28,7 +28,7 @@
 #include <lamina/xattr.h>
 
 #define MIN_CACHE 64	/* descriptors: several times LAM_LDIR_SAFE */
-#define MAX_CACHE 16384 /* directories kept open; beyond it reopening costs less than they do */
+#define MAX_CACHE 16000 /* kept open of each kind; both and the rest fit a table of 32768 */
 #define OTHER_FDS 64	/* layers' roots come on top */
 
 /*
