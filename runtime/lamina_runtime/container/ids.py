@@ -15,12 +15,12 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from typing import TYPE_CHECKING
 
 from lamina_runtime.container.bundle import Map
 from lamina_runtime.fspath import Path
 from lamina_runtime.value import replace, value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

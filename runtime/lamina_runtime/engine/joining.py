@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from lamina_runtime.engine import containers, networking, networks
 from lamina_runtime.errors import UsageError
 from lamina_runtime.value import replace
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lamina_runtime.container.wishes import Joined
     from lamina_runtime.engine.context import Engine
