@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lamina_runtime.container.collection import Containers
 from lamina_runtime.container.wishes import Wishes
 from lamina_runtime.engine import containers, mounting, mounts, removal, tagging
 from lamina_runtime.engine.context import Engine
@@ -149,7 +150,7 @@ def test_a_container_holds_its_image_against_a_removal_at_the_same_time(
 ) -> None:
     named(engine.store, put_image(engine.store, [ONE]))
     other = Other(monkeypatch, lambda: removal.remove(Engine(str(engine.root)), "a", force=False))
-    at(monkeypatch, containers.Containers, "create", other.start)
+    at(monkeypatch, Containers, "create", other.start)
     made = containers.create(engine, "a", Wishes(command=("x",)))
     with pytest.raises(removal.ConflictError, match="container"):
         other.end()
