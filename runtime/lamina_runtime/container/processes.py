@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lamina_runtime.container.state import Container
 
-SETTLE = 2.0  # seconds for the monitor to write down an end that was seen
+SETTLE = 15.0  # seconds for the monitor to write down an end that was seen; a busy machine takes its time
 ROUNDS = 50
 
 
