@@ -404,7 +404,7 @@ def connect(engine: Engine, container: Container, network: Network, wished: Join
     if "network" not in spaces or ("user" in spaces and not spaces["user"]):
         raise NetworkError(
             f"container {container.record.name} was not started on a named network, and runs",
-            hint="it is on the network from its next start on",
+            hint="connect it while it is stopped",
         )
     others = [find(engine, one.name) for one in container.record.wishes.networks if one.name != network.name]
     taken = {row["device"] for other in others for row in members(engine, other) if row["id"] == container.id}
