@@ -3,7 +3,7 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PYTEST := $(BIN)/python -m pytest -n 2 --require fuse,userns,root
+PYTEST := $(BIN)/python -m pytest -n 2 --require fuse,userns,root --durations=40
 
 BUILD_PACKAGES := python3-dev python3-venv gcc make pkg-config libfuse3-dev fuse3 libxxhash-dev
 TEST_PACKAGES := podman buildah skopeo runc crun fuse-overlayfs fio attr acl xfsprogs btrfs-progs e2fsprogs \
