@@ -161,7 +161,17 @@ def test_records_of_other_versions_are_refused(containers: Containers) -> None:
         containers.find("web")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', "null", "[" * 100_000])
+def test_an_empty_record_is_what_a_lost_power_leaves_of_a_container_that_was_to_go(
+    containers: Containers,
+) -> None:
+    made, other = create(containers, "web"), create(containers, "other")
+    (made.data / "record.json").write_text("")
+    with pytest.raises(NotFoundError):
+        containers.find(made.id)
+    assert [one.id for one in containers.list()] == [other.id]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"version": 1}', "null", "[" * 100_000])
 def test_a_damaged_record_is_told_and_hinders_no_other(containers: Containers, text: str) -> None:
     made, other = create(containers, "web"), create(containers, "other")
     (made.data / "record.json").write_text(text)

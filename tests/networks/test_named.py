@@ -14,7 +14,8 @@ from tests.networks.conftest import Host, connected, wait_for
 
 pytestmark = [pytest.mark.fuse, pytest.mark.userns, pytest.mark.root, pytest.mark.timeout(90)]
 SERVER = "while :; do nc -l -p 80 -e cat; done"
-ASK = "echo question | nc -w 5 {} 80"
+# the server takes one after the other, and is away for a moment in between
+ASK = "n=0; until echo question | nc -w 5 {} 80 | grep . || [ $n = 99 ]; do n=$((n + 1)); sleep 0.1; done"
 
 
 def keepers(host: Host) -> list[int]:
