@@ -35,7 +35,11 @@ def attached(pid: int, options: list[str]) -> Iterator[None]:
         yield
     finally:
         strace.terminate()
-        strace.communicate(timeout=ATTACH_SECONDS)
+        try:
+            strace.communicate(timeout=ATTACH_SECONDS)
+        except subprocess.TimeoutExpired:  # it waits for a thread to stop; the kernel lets go of all
+            strace.kill()
+            strace.communicate(timeout=ATTACH_SECONDS)
 
 
 @contextlib.contextmanager
