@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Past 400 lines: what is believed of a caller, and what is done for it, is to be read together. */
 #include "record.h"
 
 #include "channel.h"

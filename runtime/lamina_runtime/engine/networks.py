@@ -7,6 +7,8 @@ socket, never written down.  The first keeper of a plain user makes the user nam
 ones, and all containers on named networks, join.
 
 One lock keeps the making, removing and starting of networks apart.
+
+Past 400 lines: networks, keepers and who joins share that lock; keepers are the next to move out.
 """
 
 from __future__ import annotations
