@@ -11,9 +11,8 @@ The same images in the same order give the same bytes: no times, no owners, blob
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any
 
 from lamina_runtime.archive.docker_archive import MANIFEST
 from lamina_runtime.archive.legacy import REPOSITORIES
@@ -25,26 +24,13 @@ from lamina_runtime.oci.manifest import Manifest, build_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from lamina_runtime.archive.targets import Target
     from lamina_runtime.oci.reference import Reference
     from lamina_runtime.store.images import Image
     from lamina_runtime.store.store import Store
 
 LAYOUT_VERSION = b'{"imageLayoutVersion":"1.0.0"}'
-
-
-class Target(Protocol):
-    """Where the files of an archive go."""
-
-    def directory(self, name: str) -> None:
-        """Make a directory."""
-
-    def file(self, name: str, data: bytes) -> None:
-        """Write a small file."""
-
-    def copy(self, name: str, source: BinaryIO, size: int) -> None:
-        """Write a file from a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,25 +126,3 @@ def _index(entries: Sequence[Descriptor]) -> bytes:
         "manifests": [entry.to_json() for entry in entries],
     }
     return json.dump(value)
-
-
-class DirectoryTarget:
-    """A layout as a directory, which must be new or empty."""
-
-    def __init__(self, top: Path) -> None:
-        self._top = top
-
-    def directory(self, name: str) -> None:
-        """Make a directory."""
-        (self._top / name).mkdir()
-
-    def file(self, name: str, data: bytes) -> None:
-        """Write a small file."""
-        (self._top / name).write_bytes(data)
-
-    def copy(self, name: str, source: BinaryIO, size: int) -> None:
-        """Write a file from a stream."""
-        with (self._top / name).open("xb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
-            if file.tell() != size:
-                raise OSError(5, "blob of another size than recorded", name)

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 from lamina_runtime.container import upper
 from lamina_runtime.errors import LaminaError
-from lamina_runtime.tar.writer import OPAQUE, WHITEOUT, Member, TarWriter
+from lamina_runtime.tar.header import Member
+from lamina_runtime.tar.writer import OPAQUE, WHITEOUT, TarWriter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

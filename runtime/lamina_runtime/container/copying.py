@@ -15,7 +15,8 @@ import tarfile
 from typing import IO, TYPE_CHECKING, Any
 
 from lamina_runtime.errors import LaminaError
-from lamina_runtime.tar.writer import Member, TarWriter
+from lamina_runtime.tar.header import Member
+from lamina_runtime.tar.writer import TarWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

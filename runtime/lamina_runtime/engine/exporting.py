@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import tarfile
-from typing import TYPE_CHECKING, BinaryIO
+import contextlib
+import stat
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 import lamina_native.image as native
 
 from lamina_runtime.engine import naming, output_file
 from lamina_runtime.engine.trees import Tree
 from lamina_runtime.errors import IntegrityError
+from lamina_runtime.tar.header import Member
+from lamina_runtime.tar.writer import RECORD, TarWriter
 
 if TYPE_CHECKING:
     from lamina_runtime.engine.context import Engine
     from lamina_runtime.engine.trees import Inode
     from lamina_runtime.store import Store
 
-PIECE = 1 << 20
 TYPES = {
-    native.FILE: tarfile.REGTYPE,
-    native.DIR: tarfile.DIRTYPE,
-    native.SYMLINK: tarfile.SYMTYPE,
-    native.CHAR: tarfile.CHRTYPE,
-    native.BLOCK: tarfile.BLKTYPE,
-    native.FIFO: tarfile.FIFOTYPE,
+    native.FILE: stat.S_IFREG,
+    native.DIR: stat.S_IFDIR,
+    native.SYMLINK: stat.S_IFLNK,
+    native.CHAR: stat.S_IFCHR,
+    native.BLOCK: stat.S_IFBLK,
+    native.FIFO: stat.S_IFIFO,
 }
 
 
@@ -33,82 +35,62 @@ def export(engine: Engine, word: str, *, path: str, stream: BinaryIO | None) -> 
     with store.lease(f"export {word}"):
         image = naming.resolve(store, word).image
         tree = Tree(store, image.diff_ids)
-        with output_file.created(path, stream) as file:
-            _Writer(store, tree, file).write()
+        with output_file.created(path, stream) as file, _Layers(store, tree) as layers:
+            _write(layers, tree, TarWriter.over(file))
+            file.flush()
 
 
-class _Writer:
-    def __init__(self, store: Store, tree: Tree, file: BinaryIO) -> None:
-        self._store, self._tree, self._file = store, tree, file
-        self._names: dict[int, str] = {}  # by the identity of inodes, which the tree keeps alive
-        self._position = 0
+class _Layers:
+    """The tars that data comes from, each opened once."""
 
-    def write(self) -> None:
-        for path, node in self._tree.walk():
-            self._member(path.decode("utf-8", "surrogateescape") or ".", node.inode)
-        self._put(bytes(2 * tarfile.BLOCKSIZE))
-        self._put(bytes(-self._position % tarfile.RECORDSIZE))
-        self._file.flush()
+    def __init__(self, store: Store, tree: Tree) -> None:
+        self._store, self._tree = store, tree
+        self._open: dict[int, BinaryIO] = {}
+        self._stack = contextlib.ExitStack()
 
-    def _member(self, name: str, inode: Inode) -> None:
-        entry = inode.entry
-        first = self._names.setdefault(id(inode), name)
-        member = tarfile.TarInfo(name)
-        member.mode, member.uid, member.gid = entry.mode, entry.uid, entry.gid
-        member.mtime = max(entry.mtime, 0)
-        extended: dict[str, str] = {}
-        if entry.mtime_nsec or entry.mtime < 0:
-            extended["mtime"] = _seconds(entry.mtime, entry.mtime_nsec)
-        if first != name and not inode.is_directory:
-            member.type, member.linkname = tarfile.LNKTYPE, first
-        else:
-            member.type = TYPES[entry.kind]
-            member.linkname = entry.link.decode("utf-8", "surrogateescape")
-            member.devmajor, member.devminor = entry.rdev
-            member.size = entry.size if entry.kind == native.FILE else 0
-            for key, value in sorted(entry.xattrs.items()):
-                key_text = key.decode("utf-8", "surrogateescape")
-                extended[f"SCHILY.xattr.{key_text}"] = value.decode("utf-8", "surrogateescape")
-        member.pax_headers = extended
-        self._put(member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
-        if member.size:
-            self._data(inode)
-            self._put(bytes(-self._position % tarfile.BLOCKSIZE))
+    def __enter__(self) -> Self:
+        return self
 
-    def _data(self, inode: Inode) -> None:
-        entry = inode.entry
-        with self._store.layers.open(self._tree.diff_ids[inode.layer]) as source:
-            source.seek(entry.data_offset)
-            at = 0
-            for offset, size in entry.extents if entry.extents is not None else ((0, entry.size),):
-                self._zeros(offset - at)
-                self._copy(source, size)
-                at = offset + size
-            self._zeros(entry.size - at)
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
-    def _copy(self, source: BinaryIO, size: int) -> None:
-        while size:
-            data = source.read(min(size, PIECE))
-            if not data:
-                raise IntegrityError(
-                    "a layer's tar is shorter than its index says", hint="lamina store check"
-                )
-            self._put(data)
-            size -= len(data)
-
-    def _zeros(self, size: int) -> None:
-        while size:
-            self._put(bytes(min(size, PIECE)))
-            size -= min(size, PIECE)
-
-    def _put(self, data: bytes) -> None:
-        self._file.write(data)
-        self._position += len(data)
+    def __getitem__(self, number: int) -> BinaryIO:
+        if number not in self._open:
+            opened = self._store.layers.open(self._tree.diff_ids[number])
+            self._open[number] = self._stack.enter_context(opened)
+        return self._open[number]
 
 
-def _seconds(seconds: int, nanoseconds: int) -> str:
-    """Write a time as PAX does: a decimal number."""
-    if seconds < 0 and nanoseconds:
-        seconds, nanoseconds = seconds + 1, 10**9 - nanoseconds
-        return f"-{-seconds}.{nanoseconds:09d}"
-    return f"{seconds}.{nanoseconds:09d}" if nanoseconds else str(seconds)
+def _write(layers: _Layers, tree: Tree, tar: TarWriter) -> None:
+    names: dict[int, bytes] = {}  # by the identity of inodes, which the tree keeps alive
+    for path, node in tree.walk():
+        inode = node.inode
+        first = names.setdefault(id(inode), path)
+        if first != path and not inode.is_directory:
+            tar.add_link(_member(path, inode), first)
+            continue
+        tar.add(_member(path, inode))
+        if inode.entry.kind == native.FILE and inode.entry.size:
+            _data(layers[inode.layer], inode, tar)
+    tar.end(RECORD)
+
+
+def _member(path: bytes, inode: Inode) -> Member:
+    entry = inode.entry
+    moment = entry.mtime * 10**9 + entry.mtime_nsec
+    return Member(
+        path, TYPES[entry.kind] | stat.S_IMODE(entry.mode), entry.uid, entry.gid, moment, entry.size,
+        entry.link, entry.rdev, entry.xattrs,
+    )  # fmt: skip
+
+
+def _data(source: BinaryIO, inode: Inode, tar: TarWriter) -> None:
+    entry = inode.entry
+    source.seek(entry.data_offset)
+    at = 0
+    for offset, size in entry.extents if entry.extents is not None else ((0, entry.size),):
+        tar.zeros(offset - at)
+        if tar.copy(source, size) != size:
+            raise IntegrityError("a layer's tar is shorter than its index says", hint="lamina store check")
+        at = offset + size
+    tar.zeros(entry.size - at)

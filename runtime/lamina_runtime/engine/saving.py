@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from lamina_runtime.archive.saving import DirectoryTarget, Saved, write
-from lamina_runtime.archive.tarwriter import TarWriter
+from lamina_runtime.archive.saving import Saved, write
+from lamina_runtime.archive.targets import DirectoryTarget, TarTarget
 from lamina_runtime.engine import naming, output_file
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.oci.manifest import Manifest, parse
@@ -49,7 +49,7 @@ def save(
             write(store, images, DirectoryTarget(top), docker=False)
             return
         with output_file.created(os.fspath(path), stream) as file:
-            archive = TarWriter(file)
+            archive = TarTarget(file)
             write(store, images, archive, docker=form == DOCKER)
             archive.end()
 

@@ -1,47 +1,29 @@
-"""Layer tars, written so that the same members give the same bytes.
+"""Tars, written as a stream such that the same members give the same bytes.
 
-PAX headers only where ustar's fields end.  No names of users, no time but that of the content: what
-a file is decides its bytes, not who writes it, when, or how the directory happened to be ordered.
+What a file is decides its bytes, not who writes it, when, or how the directory happened to be
+ordered.  A hole is written as zeros: readers of layers do not agree on what a sparse member is.
 """
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import stat
-import tarfile
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+from lamina_runtime.tar.header import BLOCK, Member, encoded, encoded_link
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-BLOCK = tarfile.BLOCKSIZE
+RECORD = 20 * BLOCK  # what tar(1) fills an archive up to
+PIECE = 1 << 20
+SENT = 1 << 16  # what is smaller is copied: it costs less than a flush and a system call of its own
 ZEROS = bytes(1 << 16)
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
-
-_TYPES = {
-    stat.S_IFREG: tarfile.REGTYPE,
-    stat.S_IFDIR: tarfile.DIRTYPE,
-    stat.S_IFLNK: tarfile.SYMTYPE,
-    stat.S_IFCHR: tarfile.CHRTYPE,
-    stat.S_IFBLK: tarfile.BLKTYPE,
-    stat.S_IFIFO: tarfile.FIFOTYPE,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """What a header says.  `mode` has the type in it; of a file `size` bytes follow."""
-
-    path: bytes
-    mode: int
-    uid: int = 0
-    gid: int = 0
-    mtime_ns: int = 0
-    size: int = 0
-    link: bytes = b""
-    device: tuple[int, int] = (0, 0)
-    xattrs: Mapping[bytes, bytes] = field(default_factory=dict, hash=False)
+_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.EOPNOTSUPP)
 
 
 class TarWriter:
@@ -49,45 +31,38 @@ class TarWriter:
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write, self._position, self._left = write, 0, 0
+        self._stream: BinaryIO | None = None
+
+    @classmethod
+    def over(cls, stream: BinaryIO) -> Self:
+        """Return a writer to a stream, which need not be seekable; copy() may then spare itself the bytes."""
+        made = cls(stream.write)
+        made._stream = stream
+        return made
 
     def add(self, member: Member) -> None:
-        """Write a header; data() must bring what it promises."""
-        kind = stat.S_IFMT(member.mode)
-        info = tarfile.TarInfo(_text(member.path) or ".")
-        info.type, info.mode = _TYPES[kind], stat.S_IMODE(member.mode)
-        info.linkname = _text(member.link)
-        info.devmajor, info.devminor = member.device
-        info.size = member.size if kind == stat.S_IFREG else 0
-        info.pax_headers = {
-            f"SCHILY.xattr.{_text(name)}": _text(value) for name, value in sorted(member.xattrs.items())
-        }
-        self._header(info, member)
-        self._left = info.size
+        """Write a header; data(), zeros() and copy() must bring what it promises."""
+        self._header(encoded(member))
+        self._left = member.size if stat.S_ISREG(member.mode) else 0
 
     def add_link(self, member: Member, target: bytes) -> None:
         """Write one more name of a file that came before."""
-        info = tarfile.TarInfo(_text(member.path))
-        info.type, info.mode, info.linkname = tarfile.LNKTYPE, stat.S_IMODE(member.mode), _text(target)
-        info.pax_headers = {}
-        self._header(info, member)
+        self._header(encoded_link(member, target))
 
     def hide(self, path: bytes) -> None:
         """Write a whiteout."""
         parent, _, name = path.rpartition(b"/")
-        self._mark(_joined(parent, WHITEOUT + name))
+        self.add(Member(_joined(parent, WHITEOUT + name), stat.S_IFREG))
 
     def hide_all(self, directory: bytes) -> None:
         """Say that nothing of a directory shines through."""
-        self._mark(_joined(directory, OPAQUE))
+        self.add(Member(_joined(directory, OPAQUE), stat.S_IFREG))
 
     def data(self, data: bytes | memoryview) -> None:
         """Write the next bytes of the file."""
-        if len(data) > self._left:
-            raise ValueError("more data than the header says")
+        self._claim(len(data))
         self._put(bytes(data))
-        self._left -= len(data)
-        if not self._left:
-            self._put(bytes(-self._position % BLOCK))
+        self._count(len(data))
 
     def zeros(self, size: int) -> None:
         """Write a hole."""
@@ -96,41 +71,66 @@ class TarWriter:
             self.data(ZEROS[:piece])
             size -= piece
 
-    def end(self) -> None:
-        """Write the end."""
-        self._put(bytes(2 * BLOCK))
+    def copy(self, source: BinaryIO, size: int) -> int:
+        """Write the next `size` bytes of the file from where `source` stands; return how many it had."""
+        self._claim(size)
+        copied = self._send(source, size)
+        self._count(copied)
+        while copied < size and (data := source.read(min(size - copied, PIECE))):
+            self.data(data)
+            copied += len(data)
+        return copied
 
-    def _mark(self, path: bytes) -> None:
-        info = tarfile.TarInfo(_text(path))
-        info.mode = 0
-        self._put(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
-
-    def _header(self, info: tarfile.TarInfo, member: Member) -> None:
+    def end(self, unit: int = BLOCK) -> None:
+        """Write the end, and fill up to a multiple of `unit`."""
         if self._left:
             raise ValueError("less data than the header says")
-        info.uid, info.gid = member.uid, member.gid
-        seconds, rest = divmod(member.mtime_ns, 10**9)
-        info.mtime = max(seconds, 0)
-        if rest or seconds < 0:
-            info.pax_headers = {**info.pax_headers, "mtime": _seconds(seconds, rest)}
-        self._put(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+        self._put(bytes(2 * BLOCK))
+        self._put(bytes(-self._position % unit))
+
+    def _send(self, source: BinaryIO, size: int) -> int:
+        """Let the kernel copy as much as it will from file to file; return how much that was."""
+        if self._stream is None or size < SENT:
+            return 0
+        try:
+            from_fd, to_fd = source.fileno(), self._stream.fileno()
+        except (OSError, io.UnsupportedOperation):
+            return 0
+        self._stream.flush()
+        offset = source.tell()
+        sent = 0
+        while sent < size:
+            try:
+                count = os.sendfile(to_fd, from_fd, offset + sent, min(size - sent, 1 << 30))
+            except OSError as error:
+                if error.errno in _CANNOT:
+                    break
+                raise
+            if not count:
+                break
+            sent += count
+        source.seek(offset + sent)
+        self._position += sent
+        return sent
+
+    def _header(self, header: bytes) -> None:
+        if self._left:
+            raise ValueError("less data than the header says")
+        self._put(header)
+
+    def _claim(self, size: int) -> None:
+        if size > self._left:
+            raise ValueError("more data than the header says")
+
+    def _count(self, size: int) -> None:
+        self._left -= size
+        if not self._left:
+            self._put(bytes(-self._position % BLOCK))
 
     def _put(self, data: bytes) -> None:
         if data:
             self._write(data)
             self._position += len(data)
-
-
-def _seconds(seconds: int, nanoseconds: int) -> str:
-    """Write a time as PAX does: a decimal number."""
-    if seconds < 0 and nanoseconds:
-        seconds, nanoseconds = seconds + 1, 10**9 - nanoseconds
-        return f"-{-seconds}.{nanoseconds:09d}"
-    return f"{seconds}.{nanoseconds:09d}" if nanoseconds else str(seconds)
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
 
 
 def _joined(parent: bytes, name: bytes) -> bytes:
