@@ -288,7 +288,10 @@ def unmount(engine: Engine, record: Mount, *, lazy: bool = False) -> None:
         if gone:
             _clean(engine, top, record)
         elif not lazy:
-            raise BusyError(f"{record.place}: the server does not end")
+            raise BusyError(
+                f"{record.place}: unmounted, but its server does not end",
+                hint="another mount namespace has a copy of the mount; with that it ends",
+            )
 
 
 def _serves(record: Mount) -> bool:

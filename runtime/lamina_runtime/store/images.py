@@ -186,8 +186,9 @@ class ImageStore:
                 config.diff_ids,
                 (*others, manifest.descriptor),
             )
-            target = self._place.image(config.id)
-            files.replace(target, json.dump(record.to_json()), temporary=self._place.temporary)
+            if record != before:
+                target = self._place.image(config.id)
+                files.replace(target, json.dump(record.to_json()), temporary=self._place.temporary)
             for name in names:
                 self._references.set(
                     name, config.id, manifest.descriptor, index.descriptor if index else None

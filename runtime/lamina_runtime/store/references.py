@@ -5,6 +5,7 @@ A name that has a digest is kept without its tag: the digest is what it says, as
 
 from __future__ import annotations
 
+from lamina_runtime.errors import LaminaError
 from lamina_runtime.oci import json
 from lamina_runtime.oci.descriptor import Descriptor
 from lamina_runtime.oci.digest import Digest
@@ -69,7 +70,8 @@ class ReferenceStore:
                 if not self._place.blob(found.digest).exists():
                     raise MissingError(f"manifest {found.digest} is not in the store")
             path = self._place.reference(named.reference)
-            files.replace(path, json.dump(named.to_json()), temporary=self._place.temporary)
+            if not _says(path, named):
+                files.replace(path, json.dump(named.to_json()), temporary=self._place.temporary)
 
     def remove(self, reference: Reference) -> bool:
         """Forget a name; say whether it was there."""
@@ -95,6 +97,13 @@ def _parts(named: Named) -> tuple[Digest, ...]:
     """Return what has to stay for a name to be good."""
     indexes = (named.index.digest,) if named.index else ()
     return (named.image_id, named.manifest.digest, *indexes)
+
+
+def _says(path: Path, named: Named) -> bool:
+    try:
+        return read_reference(path) == named
+    except LaminaError:  # damaged: to be written anew
+        return False
 
 
 def read_reference(path: Path) -> Named | None:
