@@ -179,6 +179,12 @@ static int walk_step(struct lam_core *core, struct walk *walk, struct lam_ldir *
 	return S_ISDIR(st->stx_mode) ? STEP_DIR : STEP_OTHER;
 }
 
+/* An absolute redirect goes on below even where no parent is left: only the last layer needs no look. */
+static bool last_layer(const struct lam_core *core, const struct lam_ldir *dir)
+{
+	return dir->layer->index + 1 == core->nlayers;
+}
+
 /* Take the directory (parent, walk->name) as the next part.  Returns 1 if it ends the walk. */
 static int walk_take(struct lam_core *core, struct walk *walk, struct lam_ldir *parent, struct lam_parts *out)
 {
@@ -191,7 +197,7 @@ static int walk_take(struct lam_core *core, struct walk *walk, struct lam_ldir *
 	rc = parts_add(core, out, child);
 	if (rc < 0)
 		return rc;
-	if (walk->at == walk->nparents && !parent->layer->upper)
+	if (last_layer(core, parent))
 		return 0; /* nothing below: its marks do not matter */
 	rc = lam_ldir_marks(core, child);
 	if (rc < 0)
@@ -297,7 +303,7 @@ static int find_data(struct lam_core *core, struct walk *walk, const char *redir
 			continue;
 		if (rc != STEP_OTHER || !S_ISREG(st.stx_mode))
 			return rc < 0 ? rc : -ENODATA;
-		if (walk->at == walk->nparents ||
+		if (last_layer(core, parent) ||
 		    lam_private_get(core, parent, walk->name, "metacopy", NULL, 0) < 0)
 			return lam_place_set(core, place, parent, walk->name);
 		rc = lam_redirect_get(core, parent, walk->name, value);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from pathlib import Path
 
 from tests.conformance.case import Union, UnionTable
 from tests.conformance.check import eq, fails, names, opened, put, read
@@ -114,3 +115,56 @@ def directory_of_a_redirect_cannot_swallow_itself(union: Union) -> None:
     os.rename(union.top / "e" / "in", union.top / "in")
     os.rename(union.top / "e", union.top / "in" / "e")
     eq((names(union.top), names(union.top / "in")), (["in"], ["deep", "e", "g"]))
+
+
+# Directories of one layer alone: nothing is left of the parent below, only the redirect leads there.
+_APART: tree.Tree = {
+    "new/": tree.opaque(),
+    "new/e/": tree.redirect("/redirect_out_of_a_directory_that_ends_here/d"),
+    "new/e/own": "o",
+    "d": tree.whiteout(),
+}
+
+
+@CASES.case([_APART, {"other/": tree.directory()}, BELOW])
+def redirect_out_of_a_directory_that_ends_here(union: Union) -> None:
+    eq((names(union.top), names(union.top / "new" / "e")), (["new", "other"], ["f", "in", "own"]))
+    eq(read(union.top / "new" / "e" / "in" / "g"), b"g")
+    _append(union.top / "new" / "e" / "f")
+    eq((read(union.top / "new" / "e" / "f"), read(union.top / "new" / "e" / "own")), (b"f+", b"o"))
+
+
+def _append(path: Path) -> None:
+    with opened(path, os.O_WRONLY | os.O_APPEND) as fd:
+        os.write(fd, b"+")
+
+
+def _attributes_only(name: str) -> tree.Entry:
+    marks = {"metacopy": b"", "redirect": f"/metadata_alone_leads_on_from_layer_to_layer/{name}".encode()}
+    return tree.file(mode=0o600, size=5, overlay=marks)
+
+
+@CASES.case(
+    [
+        {
+            "new/": tree.directory(overlay={"opaque": b"y", "impure": b"y"}),
+            "new/f": _attributes_only("newer/f"),
+            "newer/f": tree.whiteout(),
+        },
+        {
+            "newer/": tree.directory(overlay={"opaque": b"y", "impure": b"y"}),
+            "newer/f": _attributes_only("f"),
+            "f": tree.whiteout(),
+        },
+        {"f": "below"},
+    ],
+    needs=["uids"],
+)
+def metadata_alone_leads_on_from_layer_to_layer(union: Union) -> None:
+    eq(
+        (names(union.top), names(union.top / "new"), names(union.top / "newer")),
+        (["new", "newer"], ["f"], []),
+    )
+    eq((read(union.top / "new" / "f"), os.stat(union.top / "new" / "f").st_mode & 0o777), (b"below", 0o600))
+    _append(union.top / "new" / "f")
+    eq(read(union.top / "new" / "f"), b"below+")
