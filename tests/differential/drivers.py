@@ -4,9 +4,11 @@ FUSE servers run in the foreground as our children, so that their end can be wai
 upper may be used again only when its server is gone.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -131,9 +133,19 @@ class FuseDriver:
     command: tuple[str, ...]
     extra: str = ""
     options: str = ""  # instead of the flavour's
+    surroundings: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    complaint: str = ""  # what the server says when it falls back to something else
 
     def mount(self, layout: Layout, flavour: Flavour) -> Mounted:
         """Start the server and wait until the mount is there."""
+        with self.surroundings():
+            mount = self._start(layout, flavour)
+        if self.complaint and self.complaint in mount.words():
+            mount.unmount()
+            raise RuntimeError(f"{self.name}: {mount.words()}")
+        return mount
+
+    def _start(self, layout: Layout, flavour: Flavour) -> "FuseMount":
         options = option_string(layout, self.options or flavour.options, self.extra)
         log = layout.merged.with_name(f"{layout.merged.name}.log")
         with log.open("wb") as output:
@@ -164,7 +176,15 @@ DRIVERS: dict[str, Driver] = {
     "lamina-old-calls": FuseDriver(
         "lamina-old-calls", (sys.executable, "-m", "tests.differential.oldcalls", *_lamina())
     ),
+    "lamina-io-uring": FuseDriver(
+        "lamina-io-uring",
+        _lamina(),
+        "io_uring",
+        surroundings=capabilities.fuse_uring_enabled,
+        complaint="io_uring:",
+    ),
     "lamina-passthrough": FuseDriver("lamina-passthrough", _lamina(), "passthrough=upper"),
+    "lamina-passthrough-on": FuseDriver("lamina-passthrough-on", _lamina(), "passthrough=on"),
     "lamina-pyfuse3": FuseDriver("lamina-pyfuse3", _lamina(), "engine=pyfuse3"),
     "fuse-overlayfs": FuseDriver("fuse-overlayfs", ("fuse-overlayfs",), options="redirect_dir=off"),
 }

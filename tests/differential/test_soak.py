@@ -17,6 +17,9 @@ pytestmark = [pytest.mark.root, pytest.mark.fuse, pytest.mark.slow, pytest.mark.
         ("lamina", "user", 2, 1500),
         ("lamina-pyfuse3", "trusted", 3, 500),
         ("lamina-pyfuse3", "user", 4, 500),
+        ("lamina-io-uring", "trusted", 5, 800),
+        ("lamina-passthrough", "trusted", 6, 800),
+        ("lamina-passthrough-on", "user", 7, 800),
     ],
 )
 def test_no_difference_to_kernel_overlayfs(

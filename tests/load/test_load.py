@@ -1,4 +1,4 @@
-"""Every scenario on our driver, briefly; LAMINA_LOAD=20 makes it twenty times as long."""
+"""Every scenario on our driver, some in its other modes, briefly; LAMINA_LOAD=20: twenty times longer."""
 
 import os
 
@@ -17,11 +17,42 @@ SECONDS = 60.0
 @pytest.mark.requires("driver")
 @pytest.mark.timeout(0)  # the runner has a limit that grows with LAMINA_LOAD
 @pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("driver", ["lamina"])
-def test_load(driver: str, scenario: str) -> None:
-    words = (scenario, "--driver", driver, "--scale", str(SCALE))
-    done = runner.module("tests.load", *words, seconds=SECONDS * max(1.0, SCALE))
+def test_load(scenario: str) -> None:
+    _load(scenario, "--driver", "lamina")
+
+
+def _load(*words: str) -> None:
+    done = runner.module("tests.load", *words, "--scale", str(SCALE), seconds=SECONDS * max(1.0, SCALE))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.root
+@pytest.mark.fuse
+@pytest.mark.slow
+@pytest.mark.requires("driver")
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_load_in_a_user_namespace(scenario: str) -> None:
+    _load(scenario, "--userns")
+
+
+@pytest.mark.root
+@pytest.mark.fuse
+@pytest.mark.slow
+@pytest.mark.requires("driver", "fuse_uring")
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize(
+    ("driver", "scenario"),
+    [
+        ("lamina-io-uring", "fsx"),
+        ("lamina-io-uring", "stress"),
+        ("lamina-passthrough-on", "stripes"),
+        ("lamina-passthrough-on", "stress"),
+        ("lamina-pyfuse3", "stress"),
+    ],
+)
+def test_load_in_other_modes(driver: str, scenario: str) -> None:
+    _load(scenario, "--driver", driver)
 
 
 @pytest.mark.root
