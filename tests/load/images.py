@@ -287,6 +287,8 @@ def main() -> int:
         "--targets", type=lambda text: text.split(","), default=["lamina", "podman", "podman-fuse", "umoci"]
     )
     options = parser.parse_args()
+    if options.sample == "tiny" and "run" in options.rows:
+        parser.error("tiny has no programs to run")
     with workspace() as top:
         bench = Bench(top, sample(options.sample), options)
         rows: dict[str, Callable[[], None]] = {
