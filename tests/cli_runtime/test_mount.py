@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli_runtime.conftest import Lamina
+from tests.cli_runtime.conftest import COMMAND, Lamina
 from tests.support import accounts, mounts
 
 pytestmark = [pytest.mark.fuse]
@@ -180,6 +180,20 @@ def test_driver_failures_leave_nothing(loaded: Lamina) -> None:
     assert mounts.at(mnt) is None
     assert loaded.ok("mount", "-q") == ""
     loaded.ok("rmi", "one")
+
+
+@pytest.mark.userns
+@pytest.mark.parametrize("lamina", ["user"], indirect=True)
+def test_without_fusermount_the_way_is_told_and_leads_there(loaded: Lamina) -> None:
+    mnt = directory(loaded)
+    helpless = ["PATH=/nowhere" if word.startswith("PATH=") else word for word in loaded.words("mount")]
+    told = subprocess.run([*helpless, "one", mnt], capture_output=True, text=True, check=False, timeout=60)
+    assert told.returncode == 1
+    assert "fusermount3 is not installed" in told.stderr
+    assert "hint: lamina unshare" in told.stderr
+    steps = f"{COMMAND} mount one {mnt} && cat {mnt}/etc/motd && {COMMAND} unmount {mnt}"
+    done = loaded.ok("unshare", "/bin/sh", "-c", steps)
+    assert done.splitlines()[0] == "hello"
 
 
 @pytest.mark.root

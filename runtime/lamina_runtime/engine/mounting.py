@@ -203,7 +203,11 @@ def _await(top: Path, record: Mount, reader: int) -> None:
         if not ready
         else _logged(top, record) or "the driver ended without a word"
     )
-    raise LaminaError(f"cannot mount {record.name} at {record.place}: {reason}")
+    helpless = "fusermount3" in reason and "access" not in reason
+    raise LaminaError(
+        f"cannot mount {record.name} at {record.place}: {reason}",
+        hint="lamina unshare: a shell in which mounting needs no fusermount3" if helpless else "",
+    )
 
 
 def _logged(top: Path, record: Mount) -> str:
