@@ -48,7 +48,7 @@ static bool is_shared(unsigned int op)
 /* The strings stay the container's plan's. */
 static int derive(struct lam_plan *probe, const struct lam_plan *plan, pid_t init)
 {
-	const struct lam_record *namespaces = lam_plan_first(plan, LAM_OP_NAMESPACES);
+	const struct lam_record *namespaces = lam_plan_first(plan, LAM_OP_WHOLE);
 	struct lam_record *to = calloc(plan->count + 2, sizeof(*to));
 
 	probe->raw = malloc(16);

@@ -6,6 +6,7 @@
 #include "health.h"
 #include "idmap.h"
 #include "network.h"
+#include "oci.h"
 #include "report.h"
 #include "setup.h"
 #include "spawn.h"
@@ -29,12 +30,14 @@
 
 #define END_WAIT_MS 2000    /* for the driver and the network, before SIGKILL */
 #define MEMBER_ROUNDS 10000 /* of a millisecond, at generations that are being killed */
+#define DELETE_WAIT_MS 10000 /* for a runtime to delete its container */
 
 struct monitor {
 	const struct lam_plan *plan;
 	int directory; /* -1: no state is kept */
 	int signals;   /* signalfd of SIGCHLD */
 	int channel;   /* to setup and init, -1 when closed */
+	int hand;      /* what was the channel to who calls an OCI runtime; closed, the container goes */
 	pid_t setup, init, driver;
 	struct lam_network network;
 	int status; /* init's, -1 while it runs */
@@ -89,7 +92,10 @@ static void converse(struct monitor *monitor)
 		break;
 	default:
 		/* closed: the program runs, or its process has reported why not */
-		close(monitor->channel);
+		if (lam_oci_wanted(monitor->plan))
+			monitor->hand = monitor->channel;
+		else
+			close(monitor->channel);
 		monitor->channel = -1;
 		if (monitor->started)
 			note_start(monitor);
@@ -117,7 +123,7 @@ static void reap(struct monitor *monitor)
 
 		if (pid == monitor->init)
 			monitor->status = status;
-		else if (pid == monitor->setup && status != 0)
+		else if (pid == monitor->setup && status != 0 && !monitor->started)
 			monitor->status = status; /* it has reported */
 		else if (pid == monitor->driver)
 			lose_driver(monitor);
@@ -158,18 +164,22 @@ static void hold_driver(struct monitor *monitor, bool wanted)
 /* One turn of the loop. */
 static void turn(struct monitor *monitor)
 {
+	bool talks = monitor->started || !lam_oci_wanted(monitor->plan);
 	struct pollfd fds[3 + LAM_STREAM_FDS] = {
 		{ monitor->signals, POLLIN, 0 },
 		{ monitor->channel, POLLIN, 0 },
 		{ monitor->network.ready, POLLIN, 0 },
 	};
 
-	lam_streams_watch(&monitor->streams, fds + 3);
-	if (poll(fds, 3 + LAM_STREAM_FDS, lam_health_wait(&monitor->health)) < 0)
+	/* until it runs, an OCI runtime speaks in its container's place: what of that matters is in its log */
+	if (talks)
+		lam_streams_watch(&monitor->streams, fds + 3);
+	if (poll(fds, talks ? 3 + LAM_STREAM_FDS : 3, lam_health_wait(&monitor->health)) < 0)
 		return;
 	if (fds[1].revents)
 		converse(monitor);
-	lam_streams_serve(&monitor->streams, fds + 3);
+	if (talks)
+		lam_streams_serve(&monitor->streams, fds + 3);
 	hold_driver(monitor, monitor->streams.attach.holding != 0);
 	if (fds[0].revents)
 		reap(monitor);
@@ -179,8 +189,8 @@ static void turn(struct monitor *monitor)
 		become_probe(monitor);
 }
 
-/* Every child we still have, but for these two, gets the signal; false when there is none. */
-static bool signal_others(int sig, pid_t spared, pid_t spared_too)
+/* Every child we still have, but for these, gets the signal; false when there is none. */
+static bool signal_others(int sig, const pid_t spared[3])
 {
 	char path[64], text[4096], *at = text;
 	bool any = false;
@@ -194,7 +204,7 @@ static bool signal_others(int sig, pid_t spared, pid_t spared_too)
 		close(fd);
 	text[n > 0 ? n : 0] = '\0';
 	for (long pid; (pid = strtol(at, &at, 10)) > 0;) {
-		if (pid == spared || pid == spared_too)
+		if (pid == spared[0] || pid == spared[1] || pid == spared[2])
 			continue;
 		kill((pid_t)pid, sig);
 		any = true;
@@ -204,7 +214,7 @@ static bool signal_others(int sig, pid_t spared, pid_t spared_too)
 
 static bool signal_children(int sig)
 {
-	return signal_others(sig, 0, 0);
+	return signal_others(sig, (const pid_t[3]){ 0 });
 }
 
 /*
@@ -213,18 +223,32 @@ static bool signal_children(int sig)
  */
 static void end_members(const struct monitor *monitor)
 {
+	const pid_t spared[] = { monitor->driver, monitor->network.helper, monitor->setup };
 	const struct timespec step = { .tv_nsec = 1000000 };
-	uint64_t flags = lam_record_number(lam_plan_first(monitor->plan, LAM_OP_NAMESPACES), 0, 0);
+	uint64_t flags = lam_record_number(lam_plan_first(monitor->plan, LAM_OP_WHOLE), 0, 0);
 
 	if (flags & CLONE_NEWPID || lam_plan_first(monitor->plan, LAM_OP_JOIN))
 		return;
 	for (int round = 0; round < MEMBER_ROUNDS; round++) {
-		if (!signal_others(SIGKILL, monitor->driver, monitor->network.helper))
+		if (!signal_others(SIGKILL, spared))
 			return;
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			;
 		nanosleep(&step, NULL);
 	}
+}
+
+/* Have the runtime delete what it made, as long as its files and namespaces are there. */
+static void dismiss_hand(struct monitor *monitor)
+{
+	const struct timespec step = { .tv_nsec = 1000000 };
+
+	if (monitor->hand < 0)
+		return;
+	close(monitor->hand);
+	monitor->hand = -1;
+	for (int waited = 0; waited < DELETE_WAIT_MS && waitpid(monitor->setup, NULL, WNOHANG) == 0; waited++)
+		nanosleep(&step, NULL);
 }
 
 /* End the helpers, above all the driver: whoever waits for the container's end waits for this. */
@@ -322,7 +346,7 @@ int lam_monitor_run(const struct lam_plan *plan)
 	static struct monitor monitor; /* large, and most of it is never touched */
 
 	monitor.plan = plan;
-	monitor.directory = monitor.channel = monitor.status = -1;
+	monitor.directory = monitor.channel = monitor.hand = monitor.status = -1;
 	monitor.setup = monitor.init = monitor.driver = 0;
 	monitor.network = (struct lam_network){ .ready = -1, .held = -1, .said = -1, .status = -1 };
 	monitor.started = monitor.held = false;
@@ -332,7 +356,9 @@ int lam_monitor_run(const struct lam_plan *plan)
 		turn(&monitor);
 	hold_driver(&monitor, false);
 	end_members(&monitor);
-	lam_streams_drain(&monitor.streams);
+	if (monitor.started || !lam_oci_wanted(plan))
+		lam_streams_drain(&monitor.streams);
+	dismiss_hand(&monitor);
 	end_children();
 	if (monitor.directory >= 0 && lam_cgroup_leave(plan))
 		lam_state_put(monitor.directory, "oom", "1\n");

@@ -54,6 +54,11 @@ enum lam_op {
 	LAM_OP_UNION = 18,    /* lower, upper, work, target, "userxattr" or "": kernel overlayfs as the
 			       * root's tree, where there is no driver */
 
+	LAM_OP_RUNTIME = 23,  /* one argument of the command, without its verb, that makes the container in our
+			       * place: oci.h; NAMESPACES are those that it does not make */
+	LAM_OP_BUNDLE = 24,   /* its directory, the container's id, config.json before and after the user */
+	LAM_OP_WHOLE = 25,    /* CLONE_NEW* of all that the container has: who joins it enters these */
+
 	/* the namespaces */
 	LAM_OP_NAMESPACES = 20, /* CLONE_NEW* of those to make */
 	LAM_OP_JOIN = 21,	/* pid, CLONE_NEW*: those to enter; when it began (state.h), or 0 */

@@ -4,6 +4,7 @@
 #include "channel.h"
 #include "fill.h"
 #include "network.h"
+#include "oci.h"
 #include "program.h"
 #include "record.h"
 #include "report.h"
@@ -265,6 +266,10 @@ void lam_setup(const struct lam_plan *plan, int channel, const int streams[3])
 	if (flags & CLONE_NEWNET) {
 		expect(channel, LAM_WORD_NETWORK);
 		configure_network(plan);
+	}
+	if (lam_oci_wanted(plan)) {
+		reset_signals();
+		lam_oci_run(plan, channel, streams);
 	}
 	pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid < 0)

@@ -42,6 +42,7 @@ FLAGS = (
         kind=STRING,
         default="play",
     ),
+    Flag("runtime", "OCI runtime to use for this container, by name or path", kind=STRING),
     Flag("security-opt", "Security options", kind=LIST),
     Flag("shm-size", "Size of /dev/shm", kind=STRING, word="bytes"),
     Flag("stop-signal", "Signal to stop the container", kind=STRING),

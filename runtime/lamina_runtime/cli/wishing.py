@@ -57,6 +57,7 @@ def wishes(parsed: Parsed) -> Wishes:
         stop_timeout=parsed.number("stop_timeout") if "stop_timeout" in parsed.given else None,
         resources=limit_flags.wished(parsed),
         health=health_flags.wished(parsed),
+        runtime="" if parsed.text("runtime") == "lamina" else parsed.text("runtime"),
         auto_remove=parsed.switch("rm"),
         restart=restart(parsed, remove=parsed.switch("rm")),
     )

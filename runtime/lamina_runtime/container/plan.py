@@ -65,13 +65,13 @@ class PlanError(LaminaError):
 
 def container(spec: Spec) -> Iterator[Record]:
     """Yield the records of a whole container."""
-    yield from _namespaces(spec.get("linux", {}))
+    yield from namespaces(spec.get("linux", {}))
     yield from _root(spec)
     own = any(row["type"] == "mount" for row in spec.get("linux", {}).get("namespaces", ()))
     for mount in spec.get("mounts", ()):
         yield from _mount(mount) if own else _copied(mount)
     yield from _devices(spec.get("linux", {}))
-    yield from _parameters(spec.get("linux", {}))
+    yield from parameters(spec.get("linux", {}).get("sysctl", {}))
     yield from _hidden(spec.get("linux", {}))
     yield from _names(spec)
     yield from process(spec["process"], spec.get("annotations", {}).get(USER), linux=spec.get("linux", {}))
@@ -116,12 +116,15 @@ def joined(pid: int, kinds: Sequence[str]) -> Record:
     return Record(Op.JOIN, pid, hex(sum(NAMESPACES[kind] for kind in kinds)), start_time(pid) or 0)
 
 
-def _namespaces(linux: Spec) -> Iterator[Record]:
+def namespaces(linux: Spec, *, left: Sequence[str] = ()) -> Iterator[Record]:
+    """Yield what makes, maps or joins a container's namespaces, but for those that are left to others."""
     flags, entered, pids = 0, 0, set()
-    for namespace in linux.get("namespaces", ()):
+    rows = linux.get("namespaces", ())
+    yield Record(Op.WHOLE, hex(sum(NAMESPACES[row["type"]] for row in rows)))
+    for namespace in rows:
         kind, path = namespace["type"], namespace.get("path")
         if not path:
-            flags |= NAMESPACES[kind]
+            flags |= 0 if kind in left else NAMESPACES[kind]
             continue
         import re
 
@@ -214,8 +217,9 @@ def _names(spec: Spec) -> Iterator[Record]:
         yield Record(Op.DOMAINNAME, spec["domainname"])
 
 
-def _parameters(linux: Spec) -> Iterator[Record]:
-    for key, value in linux.get("sysctl", {}).items():
+def parameters(wished: Mapping[str, str]) -> Iterator[Record]:
+    """Yield the records that set kernel parameters."""
+    for key, value in wished.items():
         parts = key.split(".")
         if not all(parts) or "/" in key or ".." in parts:
             raise PlanError(f"no name of a kernel parameter: {key}")

@@ -41,6 +41,9 @@ class Op(IntEnum):
     NAMESPACES = 20
     JOIN = 21
     ROOT = 22
+    RUNTIME = 23
+    BUNDLE = 24
+    WHOLE = 25
     MOUNT = 40
     BIND = 41
     NODE = 42

@@ -103,6 +103,7 @@ class Wishes:
     dns_options: tuple[str, ...] = ()
     stop_signal: str = ""
     stop_timeout: int | None = None  # seconds; negative: wait for ever
+    runtime: str = ""  # an OCI runtime's name or path, "" for our own launcher
     auto_remove: bool = False
     resources: Limits = Limits()
     health: Healthcheck | None = None

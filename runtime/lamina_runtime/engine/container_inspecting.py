@@ -110,6 +110,7 @@ def _host(wishes: Wishes, network: str) -> dict[str, Any]:
         "PublishAllPorts": wishes.publish_all,
         "RestartPolicy": {"Name": kind or "no", "MaximumRetryCount": int(limit or 0)},
         "AutoRemove": wishes.auto_remove,
+        "Runtime": wishes.runtime or "lamina",
         "CapAdd": list(wishes.cap_add) or None,
         "CapDrop": list(wishes.cap_drop) or None,
         "Dns": list(wishes.dns),

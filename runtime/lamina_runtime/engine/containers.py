@@ -59,6 +59,10 @@ def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Cont
     with store.lease("a container") as lease:
         image, reference = naming.resolve(store, word)
         command = bundle.arguments(image.config.config, wishes)  # what could never start is not made
+        if wishes.runtime:
+            from lamina_runtime.container import runtimes
+
+            runtimes.check(wishes)
         if wishes.resources:  # and what could not be held within its limits neither
             cgroups.remove(cgroups.make(f"try-{os.getpid()}", limits.resources(wishes.resources),
                                         lenient=not wishes.resources.memory_swap))  # fmt: skip
@@ -201,12 +205,15 @@ class _Start:
             files.replace(
                 container.data / "config.json", json.dump(made), temporary=container.data, durable=False
             )
-            rows = [*plan.container(made), *_around(engine, container, image, standing)]
+            client = self.client.fileno() if self.client else None
+            rows = [*_around(engine, container, image, standing), *network]
             rows += [Record(Op.CGROUP, str(group / "cgroup.procs")) for group in groups]
+            if container.record.wishes.runtime:
+                from lamina_runtime.container import runtimes
+
+                return runtimes.start(made, container, rows, client=client)
             return launch.start(
-                [*rows, *network],
-                client=self.client.fileno() if self.client else None,
-                errors=container.run / "errors",
+                [*plan.container(made), *rows], client=client, errors=container.run / "errors"
             )
 
 
