@@ -28,8 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define END_WAIT_MS 2000    /* for the driver and the network, before SIGKILL */
-#define MEMBER_ROUNDS 10000 /* of a millisecond, at generations that are being killed */
+#define END_WAIT_MS 2000     /* for the driver and the network, before SIGKILL */
+#define MEMBER_ROUNDS 10000  /* of a millisecond, at generations that are being killed */
 #define DELETE_WAIT_MS 10000 /* for a runtime to delete its container */
 
 struct monitor {

@@ -268,15 +268,25 @@ static void set_address(struct sockaddr *to, uint32_t address)
 	memcpy(to, &in, sizeof(in));
 }
 
-/* name, address, prefix length, gateway or "" */
+static int set_route(int fd, const char *gateway)
+{
+	struct rtentry route = { .rt_flags = RTF_UP | RTF_GATEWAY };
+
+	set_address(&route.rt_dst, INADDR_ANY);
+	set_address(&route.rt_genmask, INADDR_ANY);
+	set_address(&route.rt_gateway, inet_addr(gateway));
+	return ioctl(fd, SIOCADDRT, &route) < 0 ? -errno : 0;
+}
+
+/* name, address or "", prefix length, gateway or "" */
 static int configure(int fd, const struct lam_record *record)
 {
 	uint64_t bits = lam_record_number(record, 2, 10);
 	struct ifreq request = { .ifr_flags = 0 };
-	struct rtentry route = { .rt_flags = RTF_UP | RTF_GATEWAY };
-	in_addr_t gateway = inet_addr(record->arg[3]);
 	int err;
 
+	if (record->arg[1][0] == '\0')
+		return set_route(fd, record->arg[3]);
 	if (bits > 32)
 		return -EINVAL;
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", record->arg[0]);
@@ -289,10 +299,7 @@ static int configure(int fd, const struct lam_record *record)
 	err = raise_device(fd, record->arg[0]);
 	if (err < 0 || record->arg[3][0] == '\0')
 		return err;
-	set_address(&route.rt_dst, INADDR_ANY);
-	set_address(&route.rt_genmask, INADDR_ANY);
-	set_address(&route.rt_gateway, gateway);
-	return ioctl(fd, SIOCADDRT, &route) < 0 ? -errno : 0;
+	return set_route(fd, record->arg[3]);
 }
 
 int lam_network_configure(const struct lam_plan *plan)

@@ -54,10 +54,10 @@ enum lam_op {
 	LAM_OP_UNION = 18,    /* lower, upper, work, target, "userxattr" or "": kernel overlayfs as the
 			       * root's tree, where there is no driver */
 
-	LAM_OP_RUNTIME = 23,  /* one argument of the command, without its verb, that makes the container in our
+	LAM_OP_RUNTIME = 23, /* one argument of the command, without its verb, that makes the container in our
 			       * place: oci.h; NAMESPACES are those that it does not make */
-	LAM_OP_BUNDLE = 24,   /* its directory, the container's id, config.json before and after the user */
-	LAM_OP_WHOLE = 25,    /* CLONE_NEW* of all that the container has: who joins it enters these */
+	LAM_OP_BUNDLE = 24,  /* its directory, the container's id, config.json before and after the user */
+	LAM_OP_WHOLE = 25,   /* CLONE_NEW* of all that the container has: who joins it enters these */
 
 	/* the namespaces */
 	LAM_OP_NAMESPACES = 20, /* CLONE_NEW* of those to make */
@@ -84,15 +84,17 @@ enum lam_op {
 	LAM_OP_GROUP = 67,	  /* one supplementary gid */
 	LAM_OP_CAPABILITIES = 68, /* bounding, permitted, effective, inheritable, ambient: hex masks */
 	LAM_OP_NO_NEW_PRIVS = 69,
-	LAM_OP_SECCOMP = 70,   /* struct sock_filter[] */
-	LAM_OP_REAP = 71,      /* stay process 1: forward signals, reap */
-	LAM_OP_ENV = 72,       /* NAME=value */
-	LAM_OP_ARG = 73,       /* one argument of the program; the first names it */
-	LAM_OP_USER = 75,      /* instead of IDS and GROUP: a user as the root's files have it; HOME is set */
-	LAM_OP_INTERFACE = 77, /* device, address, prefix length, gateway or "": once there is a network */
-	LAM_OP_RECORD = 78,    /* who gets what the filter hands to user space: see record.h */
-	LAM_OP_ALONE = 76,     /* there is no id but 0: whoever is asked for, it is he */
-	LAM_OP_STDIO = 74,     /* the program gets our standard streams: nobody attaches, nothing is logged */
+	LAM_OP_SECCOMP = 70, /* struct sock_filter[] */
+	LAM_OP_REAP = 71,    /* stay process 1: forward signals, reap */
+	LAM_OP_ENV = 72,     /* NAME=value */
+	LAM_OP_ARG = 73,     /* one argument of the program; the first names it */
+	LAM_OP_USER = 75,    /* instead of IDS and GROUP: a user as the root's files have it; HOME is set */
+	LAM_OP_INTERFACE =
+		77,	    /* device, address or "" (it has one), prefix length, gateway or "": once there is
+				* a network */
+	LAM_OP_RECORD = 78, /* who gets what the filter hands to user space: see record.h */
+	LAM_OP_ALONE = 76,  /* there is no id but 0: whoever is asked for, it is he */
+	LAM_OP_STDIO = 74,  /* the program gets our standard streams: nobody attaches, nothing is logged */
 };
 
 struct lam_record {

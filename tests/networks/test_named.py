@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import signal
@@ -80,6 +81,11 @@ def test_a_running_container_comes_and_goes(host: Host) -> None:
     assert host.run("network", "connect", "two", "web").returncode == 1
     host("network", "disconnect", "one", "web")
     assert "eth0" not in host("exec", "web", "ip", "addr")
+    # the way out, and who answers for names, are the other network's now
+    subnet = host("network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", "two").strip()
+    gateway, resolver = (str(ipaddress.IPv4Network(subnet)[number]) for number in (2, 3))
+    assert f"default via {gateway} dev eth1" in host("exec", "web", "ip", "route")
+    assert f"nameserver {resolver}\n" in host("exec", "web", "cat", "/etc/resolv.conf")
     host("network", "connect", "one", "web")
     assert "eth0" in host("exec", "web", "ip", "addr")
     host("network", "disconnect", "one", "web")
@@ -88,6 +94,7 @@ def test_a_running_container_comes_and_goes(host: Host) -> None:
     host("kill", "web")
     host("start", "web")
     assert host("run", "--rm", "--network", "two", IMAGE, "sh", "-c", ASK.format("other")) == "question\n"
+    assert f"default via {gateway} " in host("exec", "web", "ip", "route")
     addresses = host("network", "inspect", "-f", "{{json .Containers}}", "two")
     assert len(json.loads(addresses)) == 1
 

@@ -16,7 +16,6 @@ import os
 from lamina_runtime.container import launch, plan
 from lamina_runtime.container.bundle import USER, BundleError
 from lamina_runtime.container.records import Op, Record
-from lamina_runtime.fspath import Path
 from lamina_runtime.oci import json
 from lamina_runtime.store import files
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from lamina_runtime.container.state import Container
     from lamina_runtime.container.wishes import Wishes
+    from lamina_runtime.fspath import Path
 
 PLACES = "/usr/bin:/usr/sbin:/usr/local/bin:/usr/local/sbin:/bin:/sbin"  # as podman looks for them
 INIT = "/dev/init"  # on the container's tmpfs, where nothing of the image is changed
@@ -80,7 +80,15 @@ def records(spec: Mapping[str, Any], wishes: Wishes, *, name: str, directory: Pa
     if all(row["type"] != "mount" for row in spec["linux"]["namespaces"]):
         raise BundleError(f"--runtime {wishes.runtime}: no mount namespace on this host to call it in")
     path = find(wishes.runtime)
-    words = [path, "--root", str(directory / "state"), "--log", str(directory / "log"), "--log-format", "json"]
+    words = [
+        path,
+        "--root",
+        str(directory / "state"),
+        "--log",
+        str(directory / "log"),
+        "--log-format",
+        "json",
+    ]
     if "crun" in os.path.basename(path):
         words.append("--cgroup-manager=disabled")
     for word in words:

@@ -163,11 +163,11 @@ def _network(
     has = "network" in standing.kinds
     lack = launch.LaunchError(125, "make a network namespace: this host gives none")
     if wishes.networks:
-        from lamina_runtime.engine import networks
+        from lamina_runtime.engine import membership
 
         if not has:
             raise lack
-        with networks.entered(engine, container) as joined:
+        with membership.entered(engine, container) as joined:
             yield joined
         return
     if wishes.network == "container":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina_runtime.engine import containers, networking, networks
+from lamina_runtime.engine import containers, membership, networking, networks
 from lamina_runtime.errors import UsageError
 from lamina_runtime.value import replace
 
@@ -30,7 +30,7 @@ def connect(engine: Engine, word: str, wished: Joined) -> None:
             )
         changed = replace(wishes, networks=(*wishes.networks, wished), network="", network_options=())
         if container.status().kind == "running":
-            networks.connect(engine, replace(container, record=replace(container.record, wishes=changed)),
+            membership.connect(engine, replace(container, record=replace(container.record, wishes=changed)),
                              network, wished)  # fmt: skip
         known.change(container, changed)
 
@@ -48,6 +48,6 @@ def disconnect(engine: Engine, word: str, name: str, *, force: bool) -> None:
                 return
             raise UsageError(f"container {container.record.name} is not connected to network {network.name}")
         if container.status().kind == "running":
-            networks.disconnect(engine, container, network)
+            membership.disconnect(engine, container, network)
         rest = tuple(one for one in wishes.networks if one.name != network.name)
         known.change(container, replace(wishes, networks=rest))

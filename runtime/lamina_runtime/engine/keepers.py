@@ -56,10 +56,10 @@ def connection(engine: Engine, network: Network) -> socket.socket | None:
     return made
 
 
-def ask(connection: socket.socket, request: Mapping[str, Any]) -> dict[str, Any]:
+def ask(held: socket.socket, request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keeper's answer; NetworkError where it refuses, ConnectionError where it has gone."""
-    connection.send(json.dumps(request).encode())
-    data = connection.recv(PACKET)
+    held.send(json.dumps(request).encode())
+    data = held.recv(PACKET)
     if not data:
         raise ConnectionResetError("the network's keeper has gone")
     answer: dict[str, Any] = json.loads(data)
@@ -68,18 +68,19 @@ def ask(connection: socket.socket, request: Mapping[str, Any]) -> dict[str, Any]
     return answer
 
 
-def peer(connection: socket.socket) -> int:
-    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+def peer(held: socket.socket) -> int:
+    """Return the process at the other end."""
+    raw = held.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     return int(struct.unpack("iII", raw)[0])
 
 
 def members(engine: Engine, network: Network) -> list[dict[str, Any]]:
     """Return who is on a network."""
     held = connection(engine, network)
-    if connection is None:
+    if held is None:
         return []
-    with connection, contextlib.suppress(ConnectionError):
-        found: list[dict[str, Any]] = ask(connection, {"do": "members"})["members"]
+    with held, contextlib.suppress(ConnectionError):
+        found: list[dict[str, Any]] = ask(held, {"do": "members"})["members"]
         return found
     return []
 
@@ -88,16 +89,16 @@ def kept(engine: Engine, network: Network) -> socket.socket:
     """Return a connection to a network's keeper, which is started where there is none."""
     with changing(engine):
         held = connection(engine, network)
-        if connection is not None:
-            return connection
+        if held is not None:
+            return held
         monitor = launch.start(
             _plan(engine, network), errors=sockets(engine) / f"{network.id[:16]}.log"
         ).monitor
         deadline = time.monotonic() + WAIT
         while time.monotonic() < deadline:
             held = connection(engine, network)
-            if connection is not None:
-                return connection
+            if held is not None:
+                return held
             if os.waitpid(monitor, os.WNOHANG)[0]:
                 break
             time.sleep(STEP)
@@ -153,9 +154,9 @@ def _shared(engine: Engine) -> int:
     """Return a process of the user namespace that the networks share, 0 where no network is kept."""
     for network in every(engine):
         held = connection(engine, network)
-        if connection is not None:
-            with connection:
-                return peer(connection)
+        if held is not None:
+            with held:
+                return peer(held)
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lamina_runtime.engine import containers, filters, moments, networks
+from lamina_runtime.engine import containers, filters, keepers, moments, networks
 from lamina_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def describe(engine: Engine, word: str) -> dict[str, Any]:
     config, present = [], {}
     if network:
         config = [{"Subnet": str(network.subnet), "Gateway": network.gateway}]
-        for row in networks.members(engine, network):
+        for row in keepers.members(engine, network):
             address = f"{row['address']}/{network.subnet.prefixlen}"
             present[row["id"]] = {"Name": row["names"][0], "IPv4Address": address}
     return {
@@ -123,6 +123,6 @@ def prune(engine: Engine, words: Sequence[str]) -> list[str]:
             or any(limit is not None and created >= limit for limit in limits)
         ):
             continue
-        networks.remove(engine, one.name)
+        keepers.remove(engine, one.name)
         removed.append(one.name)
     return removed

@@ -21,14 +21,14 @@ COMMAND = Command(
 
 def run(parsed: Parsed, engine: Engine) -> int:
     """Remove networks that nobody is on."""
-    from lamina_runtime.engine import networks
+    from lamina_runtime.engine import keepers, networks
     from lamina_runtime.errors import NotFoundError, UsageError
 
     def remove(word: str) -> None:
         if word in networks.BUILT_IN:
             raise UsageError(f"{word} is a pre-defined network and cannot be removed")
         try:
-            networks.remove(engine, word)
+            keepers.remove(engine, word)
         except NotFoundError:
             if not parsed.switch("force"):
                 raise
