@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -162,3 +164,57 @@ def test_health_of_the_image(host: Host) -> None:
     assert host("ps", "--filter", "health=none", "--format", "{{.Names}}") == "without\n"
     refused = host.run("run", "--no-healthcheck", "--health-cmd", "true", "checked")
     assert (refused.returncode, "conflicts" in refused.stderr) == (125, True)
+
+
+def _data(host: Host, name: str) -> Path:
+    return host.top / "root/containers" / host("inspect", "-f", "{{.Id}}", name).strip()
+
+
+def test_a_commit_that_is_killed_leaves_nobody_paused(host: Host) -> None:
+    script = "head -c 64000000 /dev/zero > /big; echo there; exec sleep 100"
+    host("run", "-d", "--name", "still", IMAGE, "sh", "-c", script)
+    wait_for(lambda: host("logs", "still") == "there\n")
+    note = _data(host, "still") / "still"
+    commit = host.start("commit", "still", "image")
+    wait_for(lambda: commit.poll() is not None or (note.exists() and note.stat().st_size))
+    commit.kill()
+    commit.communicate(timeout=20)
+    assert host.state("still") == "running 0"
+    assert host("exec", "still", "echo", "goes on") == "goes on\n"
+    # the same without luck: paused, by somebody who is not there any more
+    host("pause", "still")
+    note.write_text("1")
+    with note.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert host.state("still") == "paused 0"
+    assert host("exec", "still", "echo", "goes on") == "goes on\n"
+    assert host.state("still") == "running 0"
+    host("pause", "still")  # by hand, which nobody undoes
+    assert host.state("still") == "paused 0"
+    host.run("rmi", "image")
+
+
+def test_what_a_reboot_leaves(host: Host) -> None:
+    for name, *policy in (("ever", "--restart=always"), ("unless", "--restart=unless-stopped"), ("once",)):
+        host("run", "-d", "--name", name, *policy, IMAGE, "sleep", "100")
+    host("stop", "-t", "0", "unless")
+    for name in ("ever", "once"):
+        data, run = _data(host, name), Path(host("inspect", "-f", "{{.ResolvConfPath}}", name).strip()).parent
+        os.kill(_parent(_pid(host, name)), signal.SIGKILL)
+        wait_for(lambda name=name: host.state(name) == "exited 255")
+        # as a machine that goes down leaves it, with numbers that others have got since
+        stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        for file in ("pid", "driver", "starter", "restarting"):
+            (data / file).write_text(f"{os.getpid()} {stat[19]} 00000000-0000-0000-0000-000000000000\n")
+            os.chown(data / file, data.stat().st_uid, data.stat().st_gid)
+        shutil.rmtree(run)
+        assert host.state(name) == "exited 255"
+    wanted = ("--filter", "should-start-on-boot=true")
+    assert host("ps", "-a", "--format", "{{.Names}}", *wanted) == "ever\n"
+    host("start", "--all", *wanted)
+    states = [host.state(name) for name in ("ever", "unless", "once")]
+    assert states == ["running 0", "exited 137", "exited 255"]
+    host("start", "--all", "--filter", "restart-policy=unless-stopped", "--filter", "restart-policy=no")
+    assert [host.state(name) for name in ("unless", "once")] == ["running 0", "running 0"]
+    for words in (("start",), ("start", "--all", "once"), ("start", "--all", "--filter", "restart-policy=x")):
+        assert host.run(*words).returncode == 1

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 LONGEST = 256  # bytes of what the launcher notes
-OF_A_RUN = ("pid", "exit", "driver", "health", "oom", "failure")  # the next run has them anew
+OF_A_RUN = ("pid", "exit", "driver", "health", "oom", "failure", "still")  # the next run has them anew
 OF_RESTARTS = ("stopped", "restarts")
 LOST = 255  # the status of a container whose end nobody saw, as docker gives it
 

@@ -19,7 +19,6 @@ from lamina_runtime.oci.manifest import build_manifest
 from lamina_runtime.value import replace, value
 
 TYPE_CHECKING = False
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
@@ -124,23 +123,17 @@ def _still(engine: Engine, container: Container, image: Image, *, pause: bool) -
         with container.turn():
             yield 0, True
         return
-    from lamina_runtime.container import processes
+    from lamina_runtime.engine import pausing
 
-    if processes.is_paused(pid):
-        yield pid, False
-        return
-    if not pause:
+    if not pause and not pausing.is_paused(container, pid):
         from lamina_runtime.engine import holding
 
         inside.answer(_task("settle", engine, container, image, pid), engine.ids, join=pid)
         with holding.held(container):
             yield pid, True
         return
-    processes.freeze(pid)
-    try:
+    with pausing.paused(container, pid):
         yield pid, False
-    finally:
-        processes.thaw(pid)
 
 
 def _published(wishes: Wishes) -> set[str]:

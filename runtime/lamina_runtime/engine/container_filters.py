@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
     Test = Callable[[Listed], bool]
 
-KEYS = tuple("id name label status exited ancestor before since network volume health".split())
+KEYS = tuple(
+    "id name label status exited ancestor before since network volume health restart-policy "
+    "should-start-on-boot".split()
+)
+POLICIES = ("no", "always", "unless-stopped", "on-failure")
 PRUNE_KEYS = ("label", "label!", "until")
 HEALTH = ("starting", "healthy", "unhealthy", "none")
 STATES = ("created", "restarting", "running", "removing", "paused", "exited", "dead", "starting")
@@ -36,6 +40,7 @@ def chosen_by(engine: Engine, wanted: dict[str, list[str]]) -> list[Test]:
         tests.append(lambda one: str(one.container.record.image) in images)
     for key, newer in (("before", False), ("since", True)):
         tests += [_relative(engine, value, newer=newer) for value in wanted.get(key, ())]
+    tests += _of_policies(wanted)
     if "network" in wanted:
         tests.append(lambda one: not set(wanted["network"]).isdisjoint(one.network.split(",")))
     if "volume" in wanted:
@@ -101,6 +106,31 @@ def _of_states(wanted: dict[str, list[str]]) -> list[Test]:
                 raise UsageError(f"invalid filter 'health={value}'")
         tests.append(lambda one: one.health in wanted["health"])
     return tests
+
+
+def _of_policies(wanted: dict[str, list[str]]) -> list[Test]:
+    """Return podman's tests for what is to be started again, and what after a reboot."""
+    tests: list[Test] = []
+    if "restart-policy" in wanted:
+        for value in wanted["restart-policy"]:
+            if value not in POLICIES:
+                raise UsageError(f"invalid filter 'restart-policy={value}'")
+        tests.append(lambda one: (_policy(one) or "no") in wanted["restart-policy"])
+    for value in wanted.get("should-start-on-boot", ()):
+        if value not in ("true", "false"):
+            raise UsageError(f"invalid filter 'should-start-on-boot={value}'")
+        tests.append(lambda one, value=value: _boots(one) == (value == "true"))  # type: ignore[misc]  # bound here
+    return tests
+
+
+def _policy(one: Listed) -> str:
+    return one.container.record.wishes.restart.partition(":")[0]
+
+
+def _boots(one: Listed) -> bool:
+    """Say whether a container belongs to what is brought up with the machine."""
+    policy = _policy(one)
+    return policy == "always" or (policy == "unless-stopped" and not one.container.was_stopped())
 
 
 def for_pruning(words: Sequence[str]) -> list[Test]:

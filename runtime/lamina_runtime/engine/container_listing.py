@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 
-from lamina_runtime.container import health, processes
-from lamina_runtime.engine import moments, networking
+from lamina_runtime.container import health
+from lamina_runtime.engine import moments, networking, pausing
 from lamina_runtime.errors import LaminaError, NotFoundError
 from lamina_runtime.value import value
 
@@ -60,7 +60,7 @@ def listed(container: Container) -> Listed:
     """Look at a container."""
     status = container.status()
     state = status.kind
-    if state == "running" and processes.is_paused(status.pid):
+    if state == "running" and pausing.is_paused(container, status.pid):
         state = "paused"
     return Listed(container, status, state, moments.from_rfc3339(container.record.created))
 

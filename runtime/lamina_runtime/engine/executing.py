@@ -10,6 +10,7 @@ from __future__ import annotations
 from lamina_runtime.container import capabilities, cgroups, launch, plan, processes
 from lamina_runtime.container.bundle import USER
 from lamina_runtime.container.records import Op, Record
+from lamina_runtime.engine import pausing
 from lamina_runtime.oci import json
 from lamina_runtime.value import value
 
@@ -41,7 +42,7 @@ def start(
     status = container.status()
     if not status.pid:
         raise processes.NotRunningError(container)
-    if processes.is_paused(status.pid):
+    if pausing.is_paused(container, status.pid):
         raise launch.LaunchError(125, f"container {container.record.name} is paused, unpause it first")
     raw = (container.data / "config.json").read_bytes()
     config = json.load(raw, "config.json")

@@ -15,11 +15,13 @@ COMMAND = Command(
     "[OPTIONS] CONTAINER [CONTAINER...]",
     "Start one or more stopped containers",
     flags=(
+        Flag("all", "Start all containers that do not run, as far as the filters choose them"),
         Flag("attach", "Attach STDOUT/STDERR and forward signals", short="a"),
         Flag("detach-keys", "Override the key sequence for detaching a container", kind=STRING),
+        common.FILTER,
         Flag("interactive", "Attach container's STDIN", short="i"),
     ),
-    arguments=(1, 1 << 30),
+    arguments=(0, 1 << 30),
 )
 
 
@@ -30,6 +32,10 @@ def run(parsed: Parsed, engine: Engine) -> int:
     from lamina_runtime.errors import UsageError
 
     known = containers.containers(engine)
+    if parsed.switch("all") or parsed.several("filter"):
+        return _all(parsed, engine)
+    if not parsed.arguments:
+        raise UsageError("'lamina start' requires at least 1 argument")
     if not (parsed.switch("attach") or parsed.switch("interactive")):
 
         def start(word: str) -> None:
@@ -59,3 +65,20 @@ def run(parsed: Parsed, engine: Engine) -> int:
         if status is not None:
             stopping.after_watched(engine, container)
     return 0 if status is None else status
+
+
+def _all(parsed: Parsed, engine: Engine) -> int:
+    """Start what the filters choose; what runs is left as it is."""
+    from lamina_runtime.engine import container_listing, containers
+    from lamina_runtime.errors import UsageError
+
+    if parsed.arguments or parsed.switch("attach") or parsed.switch("interactive"):
+        raise UsageError("--all and --filter choose containers: no names, no --attach, no --interactive")
+    found = container_listing.chosen(engine, parsed.several("filter"), every=True)
+    stopped = {one.container.id: one.container for one in found if one.state in ("created", "exited")}
+
+    def start(word: str) -> None:
+        containers.start(engine, stopped[word])
+        output.line(word)
+
+    return common.each(stopped, start)
