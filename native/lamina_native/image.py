@@ -17,6 +17,12 @@ from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from lamina_native._image import ffi, lib
+from lamina_native.tarscan import IndexDamaged as IndexDamaged
+from lamina_native.tarscan import IndexInfo as IndexInfo
+from lamina_native.tarscan import LaminaTarError as LaminaTarError
+from lamina_native.tarscan import TarScanner as TarScanner
+from lamina_native.tarscan import index_info as index_info
+from lamina_native.tarscan import open_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,64 +52,12 @@ _LARGEST = 32 << 20  # an entry with as many attributes and runs of data as ther
 _WHY_SIZE = 512
 
 
-class LaminaTarError(ValueError):
-    """A tar that is no layer: an errno, where its entry begins, one line for the user."""
-
-    def __init__(self, code: int, offset: int, text: str) -> None:
-        super().__init__(f"{text} (at byte {offset} of the tar)")
-        self.code, self.offset, self.text = code, offset, text
-
-
-class IndexDamaged(ValueError):
-    """Not a layer index of a version that is known, or damaged."""
-
-
 class BuildRefused(OSError):
     """An image that cannot be built; `reason` is one line for the user."""
 
     def __init__(self, number: int, reason: str) -> None:
         super().__init__(number, reason)
         self.reason = reason
-
-
-class TarScanner:
-    """Scan a layer's tar as it arrives."""
-
-    __slots__ = ("_handle",)
-
-    def __init__(self) -> None:
-        out = ffi.new("struct lam_tar **")
-        _check_memory(lib.lam_tar_open(out))
-        self._handle: CData = ffi.gc(out[0], lib.lam_tar_free)
-
-    def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Take the next bytes, however many; raise LaminaTarError as soon as something is wrong."""
-        buffer = ffi.from_buffer(data)
-        self._check(lib.lam_tar_feed(self._handle, buffer, len(buffer)))
-
-    def finish(self) -> bytes:
-        """Return the index; the stream has ended.  Raise LaminaTarError if it ended too early."""
-        index, size = ffi.new("const void **"), ffi.new("size_t *")
-        self._check(lib.lam_tar_finish(self._handle, index, size))
-        return bytes(ffi.buffer(index[0], size[0]))
-
-    def close(self) -> None:
-        """Give back the memory now rather than with the object."""
-        ffi.release(self._handle)
-
-    def __enter__(self) -> TarScanner:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _check(self, result: int) -> None:
-        if result < 0:
-            offset = ffi.new("uint64_t *")
-            text = ffi.string(lib.lam_tar_why(self._handle, offset))
-            raise LaminaTarError(-result, offset[0], text.decode("utf-8", "backslashreplace"))
 
 
 class Extent(NamedTuple):
@@ -131,27 +85,9 @@ class Entry(NamedTuple):
     extents: tuple[Extent, ...] | None  # None: not sparse
 
 
-class IndexInfo(NamedTuple):
-    """What the header of an index says."""
-
-    entries: int
-    whiteouts: int
-    tar_size: int
-    file_size: int
-
-
-def index_info(index: bytes | mmap.mmap) -> IndexInfo:
-    """Check an index's header and checksum; raise IndexDamaged."""
-    handle = _open_index(index)
-    info = ffi.new("struct lam_index_info *")
-    lib.lam_index_info(handle, info)
-    ffi.release(handle)
-    return IndexInfo(info.entries, info.whiteouts, info.tar_size, info.file_size)
-
-
 def entries(index: bytes | mmap.mmap) -> Iterator[Entry]:
     """Yield the records in the tar's order; raise IndexDamaged."""
-    handle = _open_index(index)
+    handle = open_index(index)
     batch = bytearray(_BATCH)
     while True:
         used = lib.lam_index_pack(handle, ffi.from_buffer(batch), len(batch))
@@ -296,17 +232,3 @@ class _Opened:
         for fd in self.fds:
             os.close(fd)
         self.maps, self.fds = [], []
-
-
-def _open_index(index: bytes | mmap.mmap) -> CData:
-    out = ffi.new("struct lam_index **")
-    buffer = ffi.from_buffer(index)
-    result = lib.lam_index_open(buffer, len(buffer), out)
-    if result < 0:
-        raise IndexDamaged(f"not a layer index: {os.strerror(-result)}")
-    return ffi.gc(out[0], lib.lam_index_free)
-
-
-def _check_memory(result: int) -> None:
-    if result < 0:
-        raise MemoryError

@@ -9,15 +9,14 @@ has it, from a thread.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NewType
-
 from lamina_native._core import ffi, lib
 from lamina_native.core import Core, no_nul
 from lamina_native.errors import check
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import NewType
 
     from lamina_native._core import Attr as Attr
     from lamina_native._core import Caller as Caller
@@ -25,8 +24,10 @@ if TYPE_CHECKING:
     from lamina_native._core import SetAttr as SetAttr
     from lamina_native._core import StatVfs as StatVfs
 
-NodeId = NewType("NodeId", int)
-Fh = NewType("Fh", int)
+    NodeId = NewType("NodeId", int)
+    Fh = NewType("Fh", int)
+else:
+    NodeId = Fh = int  # typing would be most of what importing this costs
 
 ROOT = NodeId(lib.LAM_ROOT_ID)
 NO_HANDLE = Fh(0)
@@ -36,14 +37,13 @@ MAX_TARGET = 4096  # PATH_MAX
 DIR_CHUNK = 65536
 
 
-@dataclass(frozen=True, slots=True)
 class DirEntry:
     """One name of a merged directory; `entry` holds a lookup if its nodeid is not 0."""
 
-    name: bytes
-    cookie: int
-    type: int
-    entry: Entry
+    __slots__ = ("cookie", "entry", "name", "type")
+
+    def __init__(self, name: bytes, cookie: int, type: int, entry: Entry) -> None:  # noqa: A002 - the C name
+        self.name, self.cookie, self.type, self.entry = name, cookie, type, entry
 
 
 def make_caller(*, uid: int, gid: int, pid: int, umask: int = 0, may_block: bool = False) -> Caller:

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path as Path
 else:
+    _DIRECT = ("ascii", "utf-8")  # decoded without what io needs for it
 
     class Path:
         """A path of this system; type checkers take it for pathlib's."""
@@ -96,6 +97,9 @@ else:
                 return file.read()
 
         def read_text(self, encoding=None, errors=None):
+            if encoding in _DIRECT:
+                text = self.read_bytes().decode(encoding, errors or "strict")
+                return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
             with open(self._text, encoding=encoding, errors=errors) as file:
                 return file.read()
 
@@ -104,6 +108,9 @@ else:
                 return file.write(data)
 
         def write_text(self, data, encoding=None, errors=None, newline=None):
+            if encoding in _DIRECT and newline is None:
+                self.write_bytes(data.encode(encoding, errors or "strict"))
+                return len(data)
             with open(self._text, "w", encoding=encoding, errors=errors, newline=newline) as file:
                 return file.write(data)
 

@@ -46,7 +46,7 @@ def user_id() -> int:
     uid = os.geteuid()
     if uid == 0:
         try:
-            with open("/proc/self/uid_map", encoding="ascii") as file:
+            with open("/proc/self/uid_map", "rb") as file:
                 inside, outside, _ = map(int, file.readline().split())
         except (OSError, ValueError):
             return uid

@@ -7,16 +7,18 @@ all classes.  What a listing does not touch may well be a dataclass.
 
 from __future__ import annotations
 
-import operator
+import _operator as operator  # operator itself compiles what it has in C already
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import MappingProxyType as MappingProxyType
     from typing import Any, TypeVar, dataclass_transform
 
     T = TypeVar("T")
     V = TypeVar("V")
 else:
+    MappingProxyType = type(type.__dict__)
 
     def dataclass_transform(**_: object) -> Callable[[V], V]:
         """Tell type checkers what value() does."""

@@ -27,7 +27,7 @@ from lamina_runtime.container import launch, records
 report = os.fdopen(int(sys.argv[1]), "w")
 os.set_inheritable(report.fileno(), False)
 rows = json.load(sys.stdin)
-rows = [records.Record(records.Op(op), *(word.encode("latin-1") for word in words)) for op, words in rows]
+rows = [records.Record(op, *(word.encode("latin-1") for word in words)) for op, words in rows]
 try:
     started = launch.start(rows)
 except launch.LaunchError as failure:

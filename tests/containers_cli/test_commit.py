@@ -53,7 +53,7 @@ def _driver_state(host: Host, identity: str) -> str:
 def test_a_commit_that_is_killed_leaves_nobody_held(host: Host) -> None:
     identity = host("run", "-d", "--name", "held", IMAGE, "sleep", "100").strip()
     place = Path(host("inspect", "-f", "{{.HostsPath}}", "held").strip()).parent
-    with attaching.connect(place) as one, attaching.connect(place) as two:
+    with attaching.connected(place) as one, attaching.connected(place) as two:
         for client in (one, two):
             client.send(b"h")
         wait_for(lambda: _driver_state(host, identity) == "T")
@@ -62,7 +62,7 @@ def test_a_commit_that_is_killed_leaves_nobody_held(host: Host) -> None:
         assert _driver_state(host, identity) == "T"
     wait_for(lambda: _driver_state(host, identity) != "T")
     assert host("exec", "held", "cat", "/etc/passwd") != ""
-    with attaching.connect(place) as client:
+    with attaching.connected(place) as client:
         client.send(b"h")
         wait_for(lambda: _driver_state(host, identity) == "T")
         host("rm", "-f", "held")

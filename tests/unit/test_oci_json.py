@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as stdlib
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -114,3 +116,17 @@ def test_no_document_makes_the_readers_fail_otherwise_than_by_refusing(value: ob
         except OciError:
             continue
         raise AssertionError("hypothesis found an image by chance")
+
+
+@pytest.mark.parametrize("text", ['{"a" 1}', '{"a":1,}', '["a', "[1,]", "{1:2}", '"\\x"'])
+def test_what_is_no_json_is_refused_before_json_itself_is_loaded(text: str) -> None:
+    program = (
+        "import sys; from lamina_runtime.oci import errors, json\n"
+        "assert 'json.decoder' not in sys.modules\n"
+        "try: json.load(sys.argv[1].encode(), 'it')\n"
+        "except errors.OciError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program, text], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.startswith("it: not JSON: "), done.stderr

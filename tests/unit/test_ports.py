@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import pytest
@@ -49,7 +50,7 @@ def test_all_or_none_listen() -> None:
         with pytest.raises(ports.PublishError, match="already allocated"):
             list(ports.listen([Port(80, "tcp", "127.0.0.1", number, number)]))
         ((bound, one),) = ports.listen([Port(80, "tcp", "127.0.0.1", number, min(number + 50, ports.LAST))])
-        with one:
+        with contextlib.closing(one):
             assert number < bound.host == one.getsockname()[1]
 
 

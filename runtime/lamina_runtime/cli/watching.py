@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 import sys
 
+from lamina_runtime import contexts
 from lamina_runtime.cli import output
 from lamina_runtime.container import attaching, processes
 from lamina_runtime.errors import LaminaError, UsageError
+from lamina_runtime.quick import socket
 from lamina_runtime.value import value
 
 TYPE_CHECKING = False
@@ -37,12 +37,15 @@ def check_terminal(*, stdin: bool, terminal: bool) -> None:
         raise UsageError("the input device is not a TTY")
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     """Yield a connection: our end, and the one for the monitor."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, theirs:
+    try:
         yield ours, theirs
+    finally:
+        ours.close()
+        theirs.close()
 
 
 def watch(client: socket.socket, wished: Watch, kill: Callable[[int], None] | None) -> int | None:
@@ -66,7 +69,7 @@ def killer(container: Container) -> Callable[[int], None]:
     """Return what hands signals on to a container."""
 
     def kill(signum: int) -> None:
-        with contextlib.suppress(LaminaError):  # it has just ended
+        with contexts.suppress(LaminaError):  # it has just ended
             processes.send(container, signum)
 
     return kill

@@ -10,18 +10,14 @@ docker's default).
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
 import select
-import signal
-import socket
-import struct
-import termios
-import tty
 
+from lamina_runtime import contexts
 from lamina_runtime.errors import LaminaError, UsageError
+from lamina_runtime.quick import signal, socket
 from lamina_runtime.value import value
 
 TYPE_CHECKING = False
@@ -49,18 +45,21 @@ class AttachError(LaminaError):
     exit_code = 125
 
 
-def connect(directory: Path) -> socket.socket:
-    """Return a connection to the monitor whose socket is in `directory`."""
+@contexts.contextmanager
+def connected(directory: Path) -> Iterator[socket.socket]:
+    """Yield a connection to the monitor whose socket is in `directory`."""
     client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        client.connect(f"/proc/self/fd/{fd}/attach")
-    except OSError as failure:
-        client.close()
-        raise AttachError("the container's monitor does not answer", details=str(failure)) from None
+        fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            client.connect(f"/proc/self/fd/{fd}/attach")
+        except OSError as failure:
+            raise AttachError("the container's monitor does not answer", details=str(failure)) from None
+        finally:
+            os.close(fd)
+        yield client
     finally:
-        os.close(fd)
-    return client
+        client.close()
 
 
 def attach(
@@ -75,7 +74,7 @@ def attach(
 
     `kill` gets the signals that are sent to us, for the container; None leaves them to us.
     """
-    with contextlib.ExitStack() as stack:
+    with contexts.ExitStack() as stack:
         wake = stack.enter_context(_wakeup())
         if kill is not None:
             stack.enter_context(_passing_on(kill))
@@ -120,7 +119,7 @@ def _show(client: socket.socket) -> Ended | None:
         return None
     kind, data = packet[:1], packet[1:]
     if kind == b"x":
-        with contextlib.suppress(OSError):
+        with contexts.suppress(OSError):
             client.send(b"k", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         return Ended(int(data))
     if not kind:
@@ -168,7 +167,7 @@ def detach_keys(text: str) -> bytes:
     return keys or DETACH
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def _wakeup() -> Iterator[int]:
     """Let signals end a select(2): yield what becomes readable then."""
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -181,7 +180,7 @@ def _wakeup() -> Iterator[int]:
         os.close(writer)
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def _passing_on(kill: Callable[[int], None]) -> Iterator[None]:
     numbers = [getattr(signal, name) for name in PASSED_ON]
     before = {number: signal.signal(number, lambda got, _: kill(got)) for number in numbers}
@@ -192,8 +191,11 @@ def _passing_on(kill: Callable[[int], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def _raw() -> Iterator[None]:
+    import termios
+    import tty
+
     before = termios.tcgetattr(0)
     tty.setraw(0)
     try:
@@ -204,19 +206,22 @@ def _raw() -> Iterator[None]:
 
 def window() -> tuple[int, int]:
     """Return rows and columns of our terminal; 0, 0 where there is none."""
+    import struct
+    import termios
+
     for fd in (0, 1, 2):
-        with contextlib.suppress(OSError):
+        with contexts.suppress(OSError):
             rows, columns = struct.unpack("HHHH", fcntl.ioctl(fd, termios.TIOCGWINSZ, b"\0" * 8))[:2]
             return rows, columns
     return 0, 0
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def _sizes(client: socket.socket) -> Iterator[None]:
     """Tell the container's terminal whenever the size of ours changes, and now."""
 
     def tell(*_: object) -> None:
-        with contextlib.suppress(OSError):
+        with contexts.suppress(OSError):
             client.send(b"w%d %d" % window(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
     before = signal.signal(signal.SIGWINCH, tell)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
 
 from lamina_native import verbs
 from lamina_unionfs import options, session
 
+from lamina_runtime.value import value
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
@@ -24,7 +26,8 @@ DEEPEST = 2048
 _US = verbs.make_caller(uid=0, gid=0, pid=0, may_block=True)
 
 
-class Found(NamedTuple):
+@value
+class Found:
     """An object of the image."""
 
     node: NodeId

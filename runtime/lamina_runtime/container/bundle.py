@@ -16,6 +16,8 @@ import os
 import posixpath
 
 from lamina_runtime.container import capabilities, limits
+from lamina_runtime.container.common import DEVICES, NAMESPACES, USER
+from lamina_runtime.container.common import Map as Map
 from lamina_runtime.container.seccomp import default, emulation, profile, tables
 from lamina_runtime.container.wishes import NOTHING, Mount, Wishes
 from lamina_runtime.errors import LaminaError
@@ -29,12 +31,7 @@ if TYPE_CHECKING:
     from lamina_runtime.oci.container import ContainerConfig
 
 VERSION = "1.0.2"  # nothing newer is used, and crun 1.8 refuses what it does not know
-USER = "io.lamina.user"
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-DEVICES = {  # devices.txt of the kernel
-    "null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0),
-}  # fmt: skip
-NAMESPACES = ("mount", "pid", "ipc", "uts", "network", "cgroup")
 # moby's defaults: daemon/pkg/oci/defaults.go of 28
 MASKED = (
     "/proc/asound /proc/acpi /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list "
@@ -47,15 +44,6 @@ class BundleError(LaminaError):
     """What was wished makes no container."""
 
     exit_code = 125
-
-
-@value
-class Map:
-    """A range of ids: in the container, on the host, how many."""
-
-    inside: int
-    outside: int
-    count: int
 
 
 @value

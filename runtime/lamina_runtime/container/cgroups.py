@@ -11,10 +11,10 @@ from.  The launcher moves the first process in, and removes the groups at the en
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 
+from lamina_runtime import contexts
 from lamina_runtime.container import limits
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.fspath import Path
@@ -150,7 +150,7 @@ def kept(container: Container) -> list[Path]:
 def remove(groups: Sequence[Path]) -> None:
     """Remove groups that have no process any more."""
     for group in groups:
-        with contextlib.suppress(OSError):
+        with contexts.suppress(OSError):
             group.rmdir()
 
 

@@ -17,12 +17,12 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from dataclasses import dataclass
 
 from lamina_runtime.container import upper
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.tar.header import Member
 from lamina_runtime.tar.writer import OPAQUE, WHITEOUT, TarWriter
+from lamina_runtime.value import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ DEEPEST = 2048
 PIECE = 1 << 20
 
 
-@dataclass(slots=True)
+@value
 class Change:
     """What became of one path."""
 

@@ -11,11 +11,11 @@ one lock, so that of several who want one exactly one gets it.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
 
+from lamina_runtime import contexts
 from lamina_runtime.container.state import ConflictError, Container, Record
 from lamina_runtime.errors import LaminaError, NotFoundError, UsageError
 from lamina_runtime.oci import json
@@ -78,7 +78,7 @@ class Containers:
             _check(name)
         new = os.urandom(32).hex()
         data = self._data / new
-        with contextlib.ExitStack() as stack:
+        with contexts.ExitStack() as stack:
             with self._naming():  # so that it is ours before somebody takes it for debris
                 data.mkdir(mode=0o700)
                 stack.callback(os.close, _lock(data))
@@ -91,7 +91,7 @@ class Containers:
                     self._take(record.name, new)
                     _keep(record, data)
             except BaseException:
-                with contextlib.suppress(OSError):
+                with contexts.suppress(OSError):
                     files.remove_all(data)
                 self._release(new)
                 raise
@@ -131,7 +131,7 @@ class Containers:
         """Return all, the newest first."""
         found = []
         for name in self._everything():
-            with contextlib.suppress(NotFoundError):  # being made, or removed
+            with contexts.suppress(NotFoundError):  # being made, or removed
                 found.append(self._load(name))
         return sorted(found, key=lambda one: one.record.created, reverse=True)
 
@@ -149,7 +149,7 @@ class Containers:
         for name in self._everything():
             if self._is_there(name):
                 continue
-            with contextlib.ExitStack() as stack:
+            with contexts.ExitStack() as stack:
                 try:
                     with self._naming():
                         stack.callback(os.close, _lock(self._data / name))
@@ -162,7 +162,7 @@ class Containers:
         data = self._data / name
         clear(data)
         for path in (self._run / name, data):
-            with contextlib.suppress(OSError):
+            with contexts.suppress(OSError):
                 files.remove_all(path)
         self._release(name)
 
@@ -172,7 +172,7 @@ class Containers:
         except (FileNotFoundError, NotADirectoryError):
             return False
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def _naming(self) -> Iterator[None]:
         """Keep others from changing names."""
         fd = os.open(self._names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -233,7 +233,7 @@ class Containers:
 
     def _release(self, owner: str) -> None:
         for name in os.listdir(self._names):
-            with contextlib.suppress(FileNotFoundError):
+            with contexts.suppress(FileNotFoundError):
                 if os.readlink(self._names / name) == owner:
                     files.remove(self._names / name)
 

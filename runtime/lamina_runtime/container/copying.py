@@ -8,12 +8,12 @@ Owners are numbers; names are never looked up.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import tarfile
 from typing import IO, TYPE_CHECKING, Any
 
+from lamina_runtime import contexts
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.tar.header import Member
 from lamina_runtime.tar.writer import TarWriter
@@ -127,7 +127,7 @@ def _parent(top: int, parts: list[str]) -> int:
     """Open the directory of a member, made where missing; a link on the way is refused."""
     fd = os.dup(top)
     for part in parts[:-1]:
-        with contextlib.suppress(FileExistsError):
+        with contexts.suppress(FileExistsError):
             os.mkdir(part, 0o755, dir_fd=fd)
         try:
             inner = os.open(part, DIRECTORY, dir_fd=fd)

@@ -13,11 +13,11 @@ container wrote with one id, the next command must not look for with many.
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 
-from lamina_runtime.container.bundle import Map
+from lamina_runtime.container.common import Map
 from lamina_runtime.fspath import Path
+from lamina_runtime.programs import which
 from lamina_runtime.value import replace, value
 
 TYPE_CHECKING = False
@@ -49,9 +49,7 @@ def choose(uid: int, gid: int, *, files: Path = ETC, doubts: Path | None = None)
     if uid == 0:
         return Ids()
     own = single(uid, gid)
-    import shutil  # root does without
-
-    mappers = shutil.which("newuidmap"), shutil.which("newgidmap")
+    mappers = which("newuidmap"), which("newgidmap")
     names = _names(uid)
     uids, gids = ranges(files / "subuid", names), ranges(files / "subgid", names)
     if not (mappers[0] and mappers[1] and uids and gids):
@@ -110,9 +108,7 @@ def _read(path: Path) -> str:
 
 def _signature(files: Path) -> str:
     """Return what changes when somebody mends the mappers or their configuration."""
-    import shutil
-
-    paths = [shutil.which("newuidmap"), shutil.which("newgidmap"), files / "subuid", files / "subgid"]
+    paths = [which("newuidmap"), which("newgidmap"), files / "subuid", files / "subgid"]
     rows = []
     for path in paths:
         try:
@@ -142,6 +138,8 @@ def ranges(path: Path, names: frozenset[str]) -> list[tuple[int, int]]:
 
 def _names(uid: int) -> frozenset[str]:
     try:
+        import pwd
+
         return frozenset((str(uid), pwd.getpwuid(uid).pw_name))
     except KeyError:
         return frozenset((str(uid), os.environ.get("USER", "")))

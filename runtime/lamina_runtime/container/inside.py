@@ -11,35 +11,43 @@ What it is to do comes as one JSON argument; data goes through its standard stre
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import stat
 import sys
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
 
-from lamina_runtime.container import copying, upper
+from lamina_runtime import contexts
+from lamina_runtime.container import upper
 from lamina_runtime.container.changes import Change, Changes, LayerTar, listing
 from lamina_runtime.errors import LaminaError
+from lamina_runtime.oci import json
 from lamina_runtime.tar.writer import TarWriter
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import IO, Any, Protocol
 
     from lamina_runtime.container.below import Below
 
-Task = dict[str, Any]
+    Task = dict[str, Any]
+
+    class Out(Protocol):
+        """Where what is asked for goes."""
+
+        def write(self, data: bytes, /) -> object:
+            """Take the next bytes."""
+
+
 BUFFER = 1 << 20
 
 
-def changes(task: Task, _: IO[bytes], out: IO[bytes]) -> None:
-    """List what changed, as JSON."""
+def changes(task: Task, _: IO[bytes], out: Out) -> None:
+    """List what changed: the kind's letter and the path, and a NUL behind."""
     with _found(task) as (found, _write):
-        out.write(json.dumps(listing(found)).encode())
+        out.write(os.fsencode("".join(f"{kind}{path}\0" for kind, path in listing(found))))
 
 
-def settle(task: Task, _: IO[bytes], _out: IO[bytes]) -> None:
+def settle(task: Task, _: IO[bytes], _out: Out) -> None:
     """Bring what was written through the mount to the upper."""
     top = os.open(task["upper"], upper.DIRECTORY)
     try:
@@ -48,13 +56,13 @@ def settle(task: Task, _: IO[bytes], _out: IO[bytes]) -> None:
         os.close(top)
 
 
-def layer(task: Task, _: IO[bytes], out: IO[bytes]) -> None:
+def layer(task: Task, _: IO[bytes], out: Out) -> None:
     """Write what changed as a layer."""
     with _found(task) as (_changes, write):
         write(TarWriter(out.write))
 
 
-def unpack(task: Task, _: IO[bytes], _out: IO[bytes]) -> None:
+def unpack(task: Task, _: IO[bytes], _out: Out) -> None:
     """Fill an empty directory with an image."""
     from lamina_runtime.container import unpacking
     from lamina_runtime.container.below import Below
@@ -63,7 +71,7 @@ def unpack(task: Task, _: IO[bytes], _out: IO[bytes]) -> None:
         unpacking.unpack(below, task["target"], owners=task["owners"])
 
 
-def populate(task: Task, _: IO[bytes], _out: IO[bytes]) -> None:
+def populate(task: Task, _: IO[bytes], _out: Out) -> None:
     """Copy what the image has at a path into a new volume."""
     from lamina_runtime.container.below import Below
     from lamina_runtime.container.populating import populate
@@ -72,30 +80,38 @@ def populate(task: Task, _: IO[bytes], _out: IO[bytes]) -> None:
         populate(below, os.fsencode(task["path"]), task["volume"])
 
 
-def remove(task: Task, _: IO[bytes], _out: IO[bytes]) -> None:
+def remove(task: Task, _: IO[bytes], _out: Out) -> None:
     """Remove a tree whose files have the container's ids."""
+    import shutil
+
     shutil.rmtree(task["target"])
 
 
-def receive(task: Task, source: IO[bytes], _: IO[bytes]) -> None:
+def receive(task: Task, source: IO[bytes], _: Out) -> None:
     """Unpack a tar below a directory of the container."""
+    from lamina_runtime.container import copying
+
     _enter(task)
     copying.unpack(source, task["path"], owners=task["owners"])
 
 
-def send(task: Task, _: IO[bytes], out: IO[bytes]) -> None:
+def send(task: Task, _: IO[bytes], out: Out) -> None:
     """Write a file or directory of the container as a tar."""
+    from lamina_runtime.container import copying
+
     _enter(task)
     copying.pack(task["path"], out.write, task["name"], crossing=not task.get("export"))
 
 
-def look(task: Task, _: IO[bytes], out: IO[bytes]) -> None:
+def look(task: Task, _: IO[bytes], out: Out) -> None:
     """Say what is at a path of the container."""
+    from lamina_runtime.container import copying
+
     _enter(task)
-    out.write(json.dumps(copying.look(task["path"], follow=task["follow"])).encode())
+    out.write(json.dump_own(copying.look(task["path"], follow=task["follow"])).encode())
 
 
-OPERATIONS: dict[str, Callable[[Task, IO[bytes], IO[bytes]], None]] = {
+OPERATIONS: dict[str, Callable[[Task, IO[bytes], Out], None]] = {
     "changes": changes,
     "layer": layer,
     "look": look,
@@ -110,7 +126,7 @@ OPERATIONS: dict[str, Callable[[Task, IO[bytes], IO[bytes]], None]] = {
 
 def main(text: str) -> int:
     """Do the one thing that `text` says; a failure is one line on standard error."""
-    task = json.loads(text)
+    task = json.load_own(text, "task")
     out = open(1, "wb", BUFFER, closefd=False)  # noqa: SIM115 - the process ends with it
     source = open(0, "rb", BUFFER, closefd=False)  # noqa: SIM115
     try:
@@ -129,7 +145,7 @@ def _failed(text: str) -> int:
     return 1
 
 
-@contextmanager
+@contexts.contextmanager
 def _found(task: Task) -> Iterator[tuple[list[Change], Callable[[TarWriter], None]]]:
     """Yield the changes of an upper, and what writes them."""
     from lamina_runtime.container.below import Below

@@ -60,7 +60,7 @@ def start(
     plan_fd = os.memfd_create("plan")
     read_end, write_end = os.pipe()
     try:
-        _write(plan_fd, records.encode([*plan, *_client(client)]))
+        write(plan_fd, records.encode([*plan, *_client(client)]))
         for fd in (plan_fd, write_end, *([] if client is None else [client])):
             os.set_inheritable(fd, True)  # noqa: FBT003 - os takes it no other way
         path = str(program())
@@ -68,7 +68,7 @@ def start(
         monitor = os.posix_spawn(path, words, os.environ, file_actions=_streams(errors))
         os.close(write_end)
         write_end = -1
-        report = _line(read_end)
+        report = line(read_end)
     finally:
         for fd in (plan_fd, read_end, write_end):
             if fd >= 0:
@@ -107,14 +107,16 @@ def _said(errors: Path | None) -> str:
         return file.read(REPORT_LIMIT).decode("utf-8", "replace").strip()
 
 
-def _write(fd: int, data: bytes) -> None:
+def write(fd: int, data: bytes) -> None:
+    """Write all into a file and go back to its beginning."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
     os.lseek(fd, 0, os.SEEK_SET)
 
 
-def _line(fd: int) -> str:
+def line(fd: int) -> str:
+    """Return the first line that comes, or what comes before the end."""
     text = b""
     while b"\n" not in text and len(text) < REPORT_LIMIT:
         data = os.read(fd, REPORT_LIMIT)

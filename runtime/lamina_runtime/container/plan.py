@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from lamina_runtime.container import capabilities
-from lamina_runtime.container.bundle import DEVICES, USER
+from lamina_runtime.container.common import DEVICES, USER
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.seccomp import assembler, tables
 from lamina_runtime.container.seccomp.emulation import NOTIFY

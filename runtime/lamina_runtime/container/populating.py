@@ -8,12 +8,12 @@ the id map has them.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
 from typing import TYPE_CHECKING
 
+from lamina_runtime import contexts
 from lamina_runtime.errors import LaminaError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class _Copy:
         os.utime(fd, ns=(source.mtime_ns, source.mtime_ns))
 
     def _link(self, parts: tuple[bytes, ...], first: bytes, name: bytes, fd: int) -> None:
-        with contextlib.ExitStack() as stack:
+        with contexts.ExitStack() as stack:
             where = self._top
             for part in parts:
                 where = os.open(part, DIRECTORY, dir_fd=where)
@@ -124,7 +124,7 @@ class _Copy:
                 os.mknod(name, found.mode, found.rdev, dir_fd=fd)
             except PermissionError:
                 return  # a device, which nobody may make here
-        with contextlib.suppress(OSError):
+        with contexts.suppress(OSError):
             os.chown(name, found.uid, found.gid, dir_fd=fd, follow_symlinks=False)
         os.utime(name, ns=(found.mtime_ns, found.mtime_ns), dir_fd=fd, follow_symlinks=False)
 

@@ -7,12 +7,12 @@ addresses" means a socket for IPv4 and one for IPv6, where the host has it, on t
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import socket
 
+from lamina_runtime import contexts
 from lamina_runtime.container.wishes import Port
 from lamina_runtime.errors import LaminaError, UsageError
+from lamina_runtime.quick import socket
 from lamina_runtime.value import replace, value
 
 TYPE_CHECKING = False
@@ -98,7 +98,7 @@ def _range(text: str, what: str, whole: str) -> tuple[int, int]:
 def _address(text: str, whole: str) -> str:
     plain = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     for family in (socket.AF_INET, socket.AF_INET6):
-        with contextlib.suppress(OSError, ValueError):
+        with contexts.suppress(OSError, ValueError):
             socket.inet_pton(family, plain)
             return plain
     raise UsageError(f"invalid IP address: {text} (in {whole!r})")

@@ -12,13 +12,13 @@ new one shows up.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-import signal
 import time
 
+from lamina_runtime import contexts
 from lamina_runtime.errors import LaminaError, UsageError
+from lamina_runtime.quick import signal
 from lamina_runtime.value import value
 
 TYPE_CHECKING = False
@@ -53,12 +53,12 @@ def number(text: str) -> int:
         found = edge + int(f"{sign}{offset}" if sign else 0)
         if signal.SIGRTMIN <= found <= signal.SIGRTMAX:
             return found
-    elif (known := getattr(signal, f"SIG{name}", None)) is not None and isinstance(known, signal.Signals):
+    elif name.isalnum() and isinstance(known := getattr(signal, f"SIG{name}", None), int):
         return int(known)
     raise UsageError(f"invalid signal: {text}")
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def first(container: Container) -> Iterator[int]:
     """Yield a descriptor of process 1; NotRunningError where there is none."""
     pid = container.status().pid
@@ -78,7 +78,7 @@ def first(container: Container) -> Iterator[int]:
 
 def send(container: Container, signum: int) -> None:
     """Signal process 1; NotRunningError where there is none."""
-    with first(container) as fd, contextlib.suppress(ProcessLookupError):
+    with first(container) as fd, contexts.suppress(ProcessLookupError):
         signal.pidfd_send_signal(fd, signum)
 
 
@@ -114,19 +114,19 @@ def _membership(first: int) -> Callable[[int], bool]:
 
 
 def _space(pid: int) -> str:
-    with contextlib.suppress(OSError):
+    with contexts.suppress(OSError):
         return os.readlink(f"/proc/{pid}/ns/pid")
     return ""
 
 
 def _mounts(pid: int) -> str:
-    with contextlib.suppress(OSError):
+    with contexts.suppress(OSError):
         return os.readlink(f"/proc/{pid}/ns/mnt")
     return ""
 
 
 def _root(pid: int) -> str:
-    with contextlib.suppress(OSError):
+    with contexts.suppress(OSError):
         status = os.stat(f"/proc/{pid}/root")
         return f"{status.st_dev}:{status.st_ino}"
     return ""

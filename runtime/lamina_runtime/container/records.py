@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from enum import IntEnum
 
 from lamina_runtime.errors import LaminaError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     Argument = str | bytes | int
 
@@ -17,8 +16,8 @@ MAGIC = b"LAMPLAN1"
 ARGUMENTS = 8
 
 
-class Op(IntEnum):
-    """What a record says; the numbers are enum lam_op's."""
+class Op:
+    """What a record says; the numbers are enum lam_op's.  Python's enum would be slow to import."""
 
     DIRECTORY = 1
     LOG = 2
@@ -83,15 +82,15 @@ class Record:
 
     __slots__ = ("arguments", "op")
 
-    def __init__(self, op: Op, *arguments: Argument) -> None:
+    def __init__(self, op: int, *arguments: Argument) -> None:
         """Take text, bytes or numbers; only bytes of a filter may hold a NUL."""
         if len(arguments) > ARGUMENTS:
-            raise ValueError(f"{op.name}: {len(arguments)} arguments")
+            raise ValueError(f"{_name(op)}: {len(arguments)} arguments")
         self.op = op
         self.arguments = tuple(_bytes(op, argument) for argument in arguments)
 
     def __repr__(self) -> str:
-        return f"{self.op.name}{self.arguments}"
+        return f"{_name(self.op)}{self.arguments}"
 
     def __hash__(self) -> int:
         return hash((self.op, self.arguments))
@@ -107,14 +106,21 @@ class Record:
         return b"".join(parts)
 
 
+NAMES: Mapping[int, str] = {op: name for name, op in vars(Op).items() if name.isupper()}
+
+
+def _name(op: int) -> str:
+    return NAMES.get(op, str(op))
+
+
 def _number(value: int, size: int) -> bytes:
     return value.to_bytes(size, sys.byteorder)
 
 
-def _bytes(op: Op, argument: Argument) -> bytes:
+def _bytes(op: int, argument: Argument) -> bytes:
     raw = argument if isinstance(argument, bytes) else str(argument).encode("utf-8", "surrogateescape")
-    if b"\0" in raw and op is not Op.SECCOMP:
-        raise RecordError(f"{op.name.lower()}: a NUL byte in {argument!r}")
+    if b"\0" in raw and op != Op.SECCOMP:
+        raise RecordError(f"{_name(op).lower()}: a NUL byte in {argument!r}")
     return raw
 
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 
 from lamina_runtime.container import launch, plan
-from lamina_runtime.container.bundle import USER, BundleError
+from lamina_runtime.container.bundle import BundleError
+from lamina_runtime.container.common import USER
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.oci import json
 from lamina_runtime.store import files

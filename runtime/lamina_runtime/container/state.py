@@ -21,10 +21,10 @@ Commands that change a container take turns on `lock`.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 
+from lamina_runtime import contexts
 from lamina_runtime.container.wishes import Wishes
 from lamina_runtime.errors import LaminaError, NotFoundError
 from lamina_runtime.fspath import Path
@@ -127,7 +127,7 @@ class Container:
             return Status("exited", 0, LOST, started, started)
         return Status("starting" if self._process("starter")[0] else "created")
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def turn(self) -> Iterator[None]:
         """Keep other commands from changing this container."""
         fd = os.open(self.data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.MODE)
@@ -156,7 +156,7 @@ class Container:
         """Say whether the kernel killed a process of its last run for its limit of memory."""
         return (self.data / "oom").exists()
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def failures_noted(self) -> Iterator[None]:
         """Keep why a start failed."""
         try:
@@ -182,7 +182,7 @@ class Container:
         except (FileNotFoundError, ValueError):
             return 0
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def claimed(self, what: str) -> Iterator[None]:
         """Say that this process is about to start it: "starter", or "restarting" after a pause."""
         line = f"{os.getpid()} {start_time(os.getpid())} {_boot()}\n"
@@ -211,8 +211,8 @@ class Container:
     def _process(self, name: str) -> tuple[int, float]:
         """Return the process that a file names, 0 if it is gone, and when that was written."""
         try:
-            with (self.data / name).open(encoding="ascii") as file:
-                pid, start, boot = [*file.read(LONGEST).split(), "", "", ""][:3]
+            with (self.data / name).open("rb") as file:
+                pid, start, boot = [*file.read(LONGEST).decode("ascii").split(), "", "", ""][:3]
                 written = os.fstat(file.fileno()).st_mtime
         except (FileNotFoundError, UnicodeDecodeError):
             return 0, 0.0
@@ -221,13 +221,13 @@ class Container:
 
     def _exit(self) -> tuple[int, float]:
         try:
-            with (self.data / "exit").open(encoding="ascii") as file:
-                return int(file.read(LONGEST)), os.fstat(file.fileno()).st_mtime
+            with (self.data / "exit").open("rb") as file:
+                return int(file.read(LONGEST).decode("ascii")), os.fstat(file.fileno()).st_mtime
         except (FileNotFoundError, ValueError):  # as good as none: nobody knows how it ended
             return 0, 0.0
 
 
 def _boot() -> str:
-    with contextlib.suppress(OSError):
+    with contexts.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return ""

@@ -11,13 +11,13 @@ at which it was complete, as the file system's own clock says, and the number of
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from lamina_runtime import contexts
 from lamina_runtime.container import upper
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class _Writer:
         if self._owners:
             os.chown(fd, found.uid, found.gid)
         for name, value in self._below.attributes(found, upper.wanted).items():
-            with contextlib.suppress(OSError):  # the store's file system may not hold it
+            with contexts.suppress(OSError):  # the store's file system may not hold it
                 os.setxattr(fd, name, value)
         os.chmod(fd, stat.S_IMODE(found.mode))
         os.utime(fd, ns=(found.mtime_ns, found.mtime_ns))

@@ -6,12 +6,10 @@ the bundle is made.
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 from lamina_runtime.container.limits import Limits
 from lamina_runtime.oci import json
 from lamina_runtime.oci.container import Healthcheck
-from lamina_runtime.value import fields, value
+from lamina_runtime.value import MappingProxyType, fields, value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ what the container was run with, then --change.
 
 from __future__ import annotations
 
-import contextlib
-import json as plain_json
+import os
 
+from lamina_runtime import contexts
 from lamina_runtime.container import health
-from lamina_runtime.engine import changes, footing, inside, moments, naming
+from lamina_runtime.engine import footing, inside, moments, naming
 from lamina_runtime.oci import json, media
 from lamina_runtime.oci.container import ContainerConfig, History
 from lamina_runtime.oci.descriptor import Descriptor
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from lamina_runtime.oci.digest import Digest
     from lamina_runtime.store.images import Image
 
-PIECE = 1 << 20
-
 
 @value
 class Commit:
@@ -47,7 +45,8 @@ def diff(engine: Engine, container: Container) -> list[tuple[str, str]]:
     """Return (A, C or D, path) of what a container changed."""
     image = engine.store.images.get(container.record.image)
     task = _task("changes", engine, container, image, 0)
-    return [(kind, path) for kind, path in plain_json.loads(inside.answer(task, engine.ids))]
+    rows = os.fsdecode(inside.answer(task, engine.ids)).split("\0")
+    return [(row[0], row[1:]) for row in rows if row]
 
 
 def commit(engine: Engine, container: Container, wish: Commit) -> Digest:
@@ -59,13 +58,14 @@ def commit(engine: Engine, container: Container, wish: Commit) -> Digest:
         base = image.config
         config = base.edit(config=_configured(base.config, container.record.wishes))
         command = " ".join(config.config.cmd or ())
-        config = config.edit(config=changes.apply(config.config, wish.changes))
+        if wish.changes:
+            from lamina_runtime.engine import changes
+
+            config = config.edit(config=changes.apply(config.config, wish.changes))
         with store.layers.writer(None, diff_id=None, keep_blob=False) as writer:
             with _still(engine, container, image, pause=wish.pause) as (pid, settled):
                 task = _task("layer", engine, container, image, 0 if settled else pid)
-                with inside.started(task, engine.ids, join=pid) as tar:
-                    while data := tar.read(PIECE):
-                        writer.write(data)
+                inside.deliver(task, engine.ids, writer.write, join=pid)
             layer = writer.commit()
         now = moments.creation_time()
         step = History(now, command, wish.author, wish.message)
@@ -112,7 +112,7 @@ def _places(container: Container) -> list[str]:
     return [*mounts, *(device["path"] for device in devices)]
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def _still(engine: Engine, container: Container, image: Image, *, pause: bool) -> Iterator[tuple[int, bool]]:
     """Hold a container or its files still; yield the pid of its first process, 0 if it does not run.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from datetime import UTC, datetime
 
+from lamina_runtime import contexts
 from lamina_runtime.container import bundle, health, limits
 from lamina_runtime.engine import container_listing, networking
 from lamina_runtime.errors import NotFoundError
@@ -165,7 +165,7 @@ def _mount(engine: Engine, mount: Mount) -> dict[str, Any]:
     from lamina_runtime.engine import volumes
 
     place = ""
-    with contextlib.suppress(NotFoundError):  # removed by hand
+    with contexts.suppress(NotFoundError):  # removed by hand
         place = str(volumes.find(engine, mount.source).place)
     return described | {"Name": mount.source, "Source": place, "Driver": volumes.DRIVER, "Propagation": ""}
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
+from lamina_runtime import contexts
 from lamina_runtime.container import health
 from lamina_runtime.engine import moments, networking, pausing
 from lamina_runtime.errors import LaminaError, NotFoundError
@@ -39,7 +39,7 @@ class Listed:
         from lamina_runtime.oci.container import ContainerConfig
 
         image = ContainerConfig()
-        with contextlib.suppress(LaminaError):
+        with contexts.suppress(LaminaError):
             image = engine.store.images.get(self.container.record.image).config.config
         from lamina_runtime.container import ports
 

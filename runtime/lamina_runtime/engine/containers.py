@@ -10,11 +10,11 @@ run directory, so that nothing is written into its upper.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
 import lamina_runtime
+from lamina_runtime import contexts
 from lamina_runtime.container import bundle, cgroups, health, launch, limits, plan
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.state import ConflictError, Container
@@ -89,7 +89,7 @@ def create(engine: Engine, word: str, wishes: Wishes, *, name: str = "") -> Cont
             )
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def _volumes(engine: Engine, image: Image, wishes: Wishes) -> Iterator[Wishes]:
     """Yield the wishes with their volumes made and filled; what nobody uses then goes again."""
     if not image.config.config.volumes and all(mount.kind != "volume" for mount in wishes.mounts):
@@ -154,7 +154,7 @@ def start(
                 return started
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def _network(
     engine: Engine, container: Container, standing: Footing, chosen: networking.Way | None
 ) -> Iterator[networking.Way]:
@@ -217,7 +217,7 @@ class _Start:
             )
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def _groups(container: Container) -> Iterator[list[Path]]:
     """Yield control groups with the limits that were wished; they stay unless the start fails."""
     wished = container.record.wishes.resources

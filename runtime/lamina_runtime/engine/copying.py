@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
 import tempfile
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -141,7 +140,7 @@ def _look(engine: Engine, container: Container, path: str, *, follow: bool) -> d
 
 
 def _pass_on(engine: Engine, container: Container, task: dict[str, Any], out: IO[bytes]) -> None:
-    _work(engine, container, task, out, subprocess.DEVNULL)
+    _work(engine, container, task, out, -1)
 
 
 def _feed(engine: Engine, container: Container, task: dict[str, Any], tar: IO[bytes]) -> None:

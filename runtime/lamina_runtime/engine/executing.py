@@ -8,7 +8,7 @@ watches over it as over a container, but keeps no state: it ends with who waits 
 from __future__ import annotations
 
 from lamina_runtime.container import capabilities, cgroups, launch, plan, processes
-from lamina_runtime.container.bundle import USER
+from lamina_runtime.container.common import USER
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.engine import pausing
 from lamina_runtime.oci import json

@@ -7,13 +7,13 @@ next piece.
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 from typing import TYPE_CHECKING
 
 import trio
 
+from lamina_runtime import contexts
 from lamina_runtime.registry.exchange import exchange
 from lamina_runtime.registry.failures import RegistryError
 from lamina_runtime.registry.options import from_process
@@ -53,7 +53,7 @@ class Fetched:
         """Stop fetching."""
         self._stopped.set()
         while self._thread.is_alive():
-            with contextlib.suppress(queue.Empty):
+            with contexts.suppress(queue.Empty):
                 self._queue.get(timeout=0.05)
 
     def _take(self) -> bytes | int:
@@ -91,7 +91,7 @@ class Fetched:
                         await trio.to_thread.run_sync(self._queue.put, bytes(piece))
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def fetched(url: str) -> Iterator[Fetched]:
     """Fetch a URL while the block runs."""
     found = Fetched(url)

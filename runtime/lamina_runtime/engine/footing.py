@@ -21,7 +21,8 @@ from __future__ import annotations
 import os
 import sys
 
-from lamina_runtime.container import bundle, capabilities, ids
+from lamina_runtime.container import capabilities, ids
+from lamina_runtime.container.common import NAMESPACES
 from lamina_runtime.container.launch import LaunchError
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.errors import LaminaError
@@ -54,7 +55,7 @@ class Footing:
 
     ids: ids.Ids
     form: str
-    kinds: tuple[str, ...] = bundle.NAMESPACES
+    kinds: tuple[str, ...] = NAMESPACES
     have: frozenset[str] | None = None  # capabilities there are to give; None: all
     notes: tuple[str, ...] = ()
 
@@ -229,8 +230,8 @@ def _opens(path: str) -> bool:
 
 def _initial() -> bool:
     """Say whether we are in the first user namespace, whose root may write trusted attributes."""
-    with open("/proc/self/uid_map", encoding="ascii") as file:
-        return file.read().split() == ["0", "0", "4294967295"]
+    with open("/proc/self/uid_map", "rb") as file:
+        return file.read().split() == [b"0", b"0", b"4294967295"]
 
 
 def may(name: str) -> bool:

@@ -11,14 +11,14 @@ leaves no container standing still.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
 
+from lamina_runtime import contexts
 from lamina_runtime.container import attaching
 from lamina_runtime.errors import LaminaError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SECONDS = 10.0  # for the driver's threads to come to a halt
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def held(container: Container) -> Iterator[None]:
     """Hold a running container's files while the block runs."""
     driver = container.driver()
@@ -36,7 +36,7 @@ def held(container: Container) -> Iterator[None]:
             f"container {container.record.name} has no driver that could be held",
             hint="leave --no-pause out: its processes are then paused",
         )
-    with attaching.connect(container.run) as client:
+    with attaching.connected(container.run) as client:
         client.send(b"h")
         deadline = time.monotonic() + SECONDS
         while not _stands_still(driver):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from lamina_runtime import contexts
 from lamina_runtime.archive.errors import ArchiveError
 from lamina_runtime.archive.opening import plainly_opened
 from lamina_runtime.engine import changes, moments, naming
@@ -77,7 +77,7 @@ def import_(
         return engine.store.images.add(manifest, config, lease, names=names).id
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def _opened(source: str) -> Iterator[tuple[Readable, int]]:
     """Open the tarball; its size is 0 if it is not known."""
     if source.startswith(("http://", "https://")):

@@ -12,7 +12,6 @@ mount ends, however it ends.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import select
@@ -20,6 +19,7 @@ import signal
 import sys
 import time
 
+from lamina_runtime import contexts
 from lamina_runtime.engine import mountinfo, mounts, naming, uppers
 from lamina_runtime.errors import LaminaError, NotFoundError, UsageError
 from lamina_runtime.value import replace, value
@@ -64,7 +64,7 @@ def mount(engine: Engine, word: str, place: str, wish: Wish) -> Mount:
             f"{place}: not a directory", hint=f"mkdir {place}" if not os.path.exists(place) else ""
         )
     store = engine.store
-    with store.lease(f"mount {place}") as lease, mounts.locked(engine) as top, contextlib.ExitStack() as undo:
+    with store.lease(f"mount {place}") as lease, mounts.locked(engine) as top, contexts.ExitStack() as undo:
         tidy(engine, top)
         image, reference = naming.resolve(store, word)
         if any(other.place == place for other in mounts.recorded(engine)):
@@ -114,7 +114,7 @@ def _record(engine: Engine, image: Image, name: str, place: str) -> Mount:
     )
 
 
-def _with_upper(engine: Engine, record: Mount, name: str, undo: contextlib.ExitStack) -> Mount:
+def _with_upper(engine: Engine, record: Mount, name: str, undo: contexts.ExitStack) -> Mount:
     directory = uppers.take(engine, name, record.image_id)
     for other in mounts.active(engine):
         if other.upper == str(directory):
@@ -211,7 +211,7 @@ def _await(top: Path, record: Mount, reader: int) -> None:
 
 
 def _logged(top: Path, record: Mount) -> str:
-    with contextlib.suppress(FileNotFoundError):
+    with contexts.suppress(FileNotFoundError):
         text = (
             (top / f"{mounts.key(record.place)}.log").read_bytes()[-LARGEST_LOG:].decode("utf-8", "replace")
         )
@@ -220,13 +220,13 @@ def _logged(top: Path, record: Mount) -> str:
 
 
 def _end(server: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    with contexts.suppress(ProcessLookupError):
         os.kill(server, signal.SIGTERM)
-    with contextlib.suppress(ChildProcessError):
+    with contexts.suppress(ChildProcessError):
         _wait(lambda: os.waitpid(server, os.WNOHANG)[0] != 0, END_SECONDS)
 
 
-def _mount_kernel(top: Path, image: Image, record: Mount, undo: contextlib.ExitStack) -> Mount:
+def _mount_kernel(top: Path, image: Image, record: Mount, undo: contexts.ExitStack) -> Mount:
     """Mount the metadata image by the kernel's EROFS, below the union if there is to be one."""
     place = record.place
     if record.upper:
@@ -320,16 +320,16 @@ def tidy(engine: Engine, top: Path) -> None:
             continue
         entry = mountinfo.at(record.place)
         if entry is not None and entry.kind == mounts.FUSE_KIND and entry.source == record.source:
-            with contextlib.suppress(OSError):
+            with contexts.suppress(OSError):
                 _detach(record.place, lazy=True)
         _clean(engine, top, record)
 
 
 def _clean(engine: Engine, top: Path, record: Mount) -> None:
     if record.lower:
-        with contextlib.suppress(OSError):
+        with contexts.suppress(OSError):
             _detach(record.lower, lazy=True)
-        with contextlib.suppress(FileNotFoundError):
+        with contexts.suppress(FileNotFoundError):
             os.rmdir(record.lower)
     if record.lease:
         engine.store.end_lease(record.lease)

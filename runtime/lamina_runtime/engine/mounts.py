@@ -11,13 +11,14 @@ The run directory is this machine's, unlike the images, which may lie on a share
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
-import hashlib
-import json
 import os
 
+from lamina_runtime import contexts
 from lamina_runtime.engine import mountinfo
+from lamina_runtime.errors import LaminaError
+from lamina_runtime.oci import json
+from lamina_runtime.oci.digest import Digest
 from lamina_runtime.store import files
 from lamina_runtime.value import fields, value
 
@@ -66,7 +67,7 @@ def folder(engine: Engine) -> Path:
 
 def key(place: str) -> str:
     """Return what the record of a mount at a place is called."""
-    return hashlib.sha256(os.fsencode(place)).hexdigest()[:32]
+    return Digest.of(os.fsencode(place)).hex[:32]
 
 
 def prepare(engine: Engine) -> Path:
@@ -77,7 +78,7 @@ def prepare(engine: Engine) -> Path:
     return top
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def locked(engine: Engine) -> Iterator[Path]:
     """Keep others from mounting and unmounting through us; gives the directory of records."""
     top = prepare(engine)
@@ -93,9 +94,7 @@ def write(top: Path, mount: Mount) -> None:
     """Write a record; it replaces the one of the same place."""
     path = top / f"{key(mount.place)}.json"
     temporary = path.with_suffix(".new")
-    temporary.write_text(
-        json.dumps({"version": VERSION, **fields(mount)}), encoding="utf-8", errors="surrogateescape"
-    )
+    temporary.write_text(json.dump_own({"version": VERSION, **fields(mount)}), encoding="ascii")
     temporary.rename(path)
 
 
@@ -125,11 +124,11 @@ def _read(path: Path) -> Mount | None:
     """Return a record, None if it is gone or damaged by a crash."""
     try:
         with path.open("rb") as file:
-            value = json.loads(file.read(LARGEST_RECORD).decode("utf-8", "surrogateescape"))
+            value = json.load_own(file.read(LARGEST_RECORD).decode("ascii"), str(path))
         if value.pop("version") != VERSION:
             return None
         mount = Mount(**value)
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+    except (FileNotFoundError, LaminaError, ValueError, TypeError, KeyError, AttributeError):
         return None
     kinds = {"fresh": bool, "pid": int, "started": int}
     sound = all(isinstance(value, kinds.get(name, str)) for name, value in fields(mount).items())
@@ -155,8 +154,8 @@ def is_active(mount: Mount) -> bool:
 
 def boot() -> str:
     """Return what distinguishes this boot from others."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
+    with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+        return file.read().decode("ascii").strip()
 
 
 def namespace() -> str:

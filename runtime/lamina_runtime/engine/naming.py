@@ -7,7 +7,6 @@ images is refused, never guessed.
 
 from __future__ import annotations
 
-import collections
 import os
 
 from lamina_runtime.errors import LaminaError, NotFoundError
@@ -37,7 +36,17 @@ if TYPE_CHECKING:
         reference: Reference | None
 
 else:
-    Resolved = collections.namedtuple("Resolved", "image reference")  # typing is slow to import
+
+    class Resolved(tuple):
+        """A pair, as above; typing and collections are slow to import."""
+
+        __slots__ = ()
+        image = property(lambda self: self[0])
+        reference = property(lambda self: self[1])
+
+        def __new__(cls, image, reference):
+            """Make one."""
+            return tuple.__new__(cls, (image, reference))
 
 
 def resolve(store: Store, word: str) -> Resolved:

@@ -10,12 +10,11 @@ What the start chose is kept in the run directory while the container runs.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from types import MappingProxyType
 
 import lamina_runtime
+from lamina_runtime import contexts
 from lamina_runtime.container import resolving
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.wishes import Port
@@ -23,8 +22,10 @@ from lamina_runtime.errors import LaminaError, UsageError
 from lamina_runtime.fspath import Path
 from lamina_runtime.oci import json
 from lamina_runtime.oci.errors import OciError
+from lamina_runtime.programs import which
+from lamina_runtime.quick import socket
 from lamina_runtime.store import files
-from lamina_runtime.value import fields, value
+from lamina_runtime.value import MappingProxyType, fields, value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,10 +91,8 @@ def way(wishes: Wishes) -> Way:
         return Way("none", resolver="")
     if mode in ("slirp4netns", "pasta"):
         return _HELPERS[mode](_program(mode), wishes.network_options)
-    import shutil
-
     for name in _HELPERS:
-        program = shutil.which(name)
+        program = which(name)
         if program and os.access(TUN, os.R_OK | os.W_OK):
             return _HELPERS[name](program, wishes.network_options)
     if mode == "private" or wishes.ports or wishes.publish_all:
@@ -159,9 +158,7 @@ def _note(text: str) -> None:
 
 
 def _program(name: str) -> str:
-    import shutil
-
-    found = shutil.which(name)
+    found = which(name)
     if not found:
         package = "passt" if name == "pasta" else name
         raise NetworkError(f"network {name}: {name} is not installed", hint=f"apt-get install {package}")
@@ -222,15 +219,15 @@ _HELPERS = {"slirp4netns": _slirp, "pasta": _pasta}
 
 def host_address() -> str:
     """Return the address from which this host reaches others, "" where there is no route."""
-    import socket
-
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    with contexts.suppress(OSError), contexts.ExitStack() as stack:
+        probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        stack.callback(probe.close)
         probe.connect((_ELSEWHERE, 9))
         return str(probe.getsockname()[0])
     return ""
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def begun(container: Container, chosen: Way, image: ContainerConfig) -> Iterator[list[Record]]:
     """Listen on the ports that are published, and yield the plan's records of the network.
 
@@ -246,11 +243,11 @@ def begun(container: Container, chosen: Way, image: ContainerConfig) -> Iterator
     rows = [*chosen.rows]
     from lamina_runtime.container import ports
 
-    with contextlib.ExitStack() as stack:
+    with contexts.ExitStack() as stack:
         found = []
         for bound, one in ports.listen(wished):
-            stack.enter_context(one)
-            one.set_inheritable(True)
+            stack.callback(one.close)
+            os.set_inheritable(one.fileno(), True)  # noqa: FBT003 - os takes it no other way
             found.append((bound, one.fileno()))
         if found:
             rows += [Record(Op.LISTENER, fd) for _, fd in found]
@@ -277,7 +274,7 @@ def exposed(wishes: Wishes, image: ContainerConfig) -> list[str]:
 
     found = dict.fromkeys(wishes.expose)
     for text in image.exposed_ports:
-        with contextlib.suppress(UsageError):
+        with contexts.suppress(UsageError):
             found |= dict.fromkeys(ports.exposed(text))
     return sorted(found, key=lambda port: (port.partition("/")[2], int(port.partition("/")[0])))
 
@@ -310,7 +307,7 @@ def write_files(container: Container, chosen: Way, hostname: str) -> dict[str, s
     }
     for name, text in texts.items():
         (run / name).write_text(text, encoding="utf-8")
-        (run / name).chmod(0o644)  # its users are not ours, whatever our umask
+        os.chmod(run / name, 0o644)  # its users are not ours, whatever our umask
     return {f"/etc/{name}": str(run / name) for name in texts}
 
 
@@ -336,7 +333,7 @@ def keep(container: Container, chosen: Way, bound: Sequence[ports.Bound]) -> Non
 
 def kept(container: Container) -> Mapping[str, Any]:
     """Return what the last start chose; empty where there was none since the machine came up."""
-    with contextlib.suppress(OSError, OciError):
+    with contexts.suppress(OSError, OciError):
         found: dict[str, Any] = json.load((container.run / KEPT).read_bytes(), KEPT)
         return found
     return {}

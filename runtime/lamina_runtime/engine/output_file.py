@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import stat
 from typing import TYPE_CHECKING, BinaryIO
 
+from lamina_runtime import contexts
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def created(path: str, stream: BinaryIO | None) -> Iterator[BinaryIO]:
     """Open `stream`, or the file `path` for writing; the file appears when the block ends well."""
     if stream is not None:
@@ -33,6 +34,6 @@ def created(path: str, stream: BinaryIO | None) -> Iterator[BinaryIO]:
             yield file
         os.replace(temporary, path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+        with contexts.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise

@@ -12,10 +12,10 @@ lets the container go on.  Everybody looks who asks whether a container is pause
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 
+from lamina_runtime import contexts
 from lamina_runtime.container import processes
 from lamina_runtime.container.state import ConflictError
 from lamina_runtime.store import files
@@ -63,7 +63,7 @@ def is_paused(container: Container, pid: int) -> bool:
         return True  # who holds it lets the container go
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def paused(container: Container, pid: int) -> Iterator[None]:
     """Keep a container still while the block runs; one that is paused stays so.
 
@@ -83,7 +83,7 @@ def paused(container: Container, pid: int) -> Iterator[None]:
             os.ftruncate(note, 0)
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def _lock(container: Container, *, wait: bool = True) -> Iterator[int]:
     """Yield the note, held; BlockingIOError where somebody has it and is not to be waited for."""
     fd = os.open(container.data / _NOTE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.MODE)

@@ -11,13 +11,13 @@ from 0.1 s up to a minute, as docker's does.
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import time
 
+from lamina_runtime import contexts
 from lamina_runtime.container import processes
 from lamina_runtime.engine import containers
 from lamina_runtime.errors import LaminaError, NotFoundError
+from lamina_runtime.quick import signal
 from lamina_runtime.store import files
 
 TYPE_CHECKING = False
@@ -40,10 +40,10 @@ def stop(
     wishes = container.record.wishes
     if grace is None:
         grace = GRACE if wishes.stop_timeout is None else wishes.stop_timeout
-    with contextlib.suppress(processes.NotRunningError), processes.first(container) as fd:
+    with contexts.suppress(processes.NotRunningError), processes.first(container) as fd:
         if processes.is_paused(container.status().pid):
             processes.thaw(container.status().pid)
-        with contextlib.suppress(ProcessLookupError):
+        with contexts.suppress(ProcessLookupError):
             signal.pidfd_send_signal(fd, stop_signal(engine, container) if signum is None else signum)
         if not processes.ended(fd, None if grace < 0 else grace):
             _kill(fd)
@@ -54,9 +54,9 @@ def stop_signal(engine: Engine, container: Container) -> int:
     """Return the signal that asks for the end: as wished, as the image says, or SIGTERM."""
     wished = container.record.wishes.stop_signal
     if not wished:
-        with contextlib.suppress(NotFoundError):
+        with contexts.suppress(NotFoundError):
             wished = engine.store.images.get(container.record.image).config.config.stop_signal
-    with contextlib.suppress(LaminaError):  # what an image says may be nonsense
+    with contexts.suppress(LaminaError):  # what an image says may be nonsense
         return processes.number(wished or "TERM")
     return signal.SIGTERM
 
@@ -66,7 +66,7 @@ def kill(container: Container, signum: int) -> None:
     with processes.first(container) as fd:
         if signum == signal.SIGKILL:
             container.note_stop()
-        with contextlib.suppress(ProcessLookupError):
+        with contexts.suppress(ProcessLookupError):
             signal.pidfd_send_signal(fd, signum)
         if signum == signal.SIGKILL:
             processes.ended(fd, KILLED)
@@ -75,7 +75,7 @@ def kill(container: Container, signum: int) -> None:
 
 
 def _kill(fd: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    with contexts.suppress(ProcessLookupError):
         signal.pidfd_send_signal(fd, signal.SIGKILL)
     processes.ended(fd, KILLED)
 
@@ -92,7 +92,7 @@ def wait(container: Container) -> int:
     """Return the status of a container's end, once there is one; 0 for one that never ran."""
     while (status := container.status()).kind in ("running", "starting", "restarting"):
         if status.pid:
-            with contextlib.suppress(processes.NotRunningError), processes.first(container) as fd:
+            with contexts.suppress(processes.NotRunningError), processes.first(container) as fd:
                 processes.ended(fd, None)
         processes.settled(container)
         if status.kind == "restarting":
@@ -120,7 +120,7 @@ def after_end(engine: Engine, container: Container) -> None:
     """Do what was wished for the end of a container: remove it, or start it again."""
     wishes = container.record.wishes
     if wishes.auto_remove:
-        with contextlib.suppress(NotFoundError):  # somebody else has removed it
+        with contexts.suppress(NotFoundError):  # somebody else has removed it
             containers.remove(engine, container, volumes=True)
         return
     status = container.status()

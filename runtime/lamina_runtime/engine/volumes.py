@@ -10,7 +10,6 @@ A volume without a name gets one of 64 digits and is anonymous: it goes with its
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -18,6 +17,7 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from lamina_runtime import contexts
 from lamina_runtime.container.wishes import Mount
 from lamina_runtime.engine import filters, inside, moments
 from lamina_runtime.errors import LaminaError, NotFoundError, UsageError
@@ -86,7 +86,7 @@ def folder(engine: Engine) -> Path:
     return engine.root / "volumes"
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def changing(engine: Engine) -> Iterator[None]:
     """Keep others from making or removing volumes, and containers that have some."""
     folder(engine).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -115,9 +115,9 @@ def find(engine: Engine, name: str) -> Volume:
 def every(engine: Engine) -> list[Volume]:
     """Return all volumes by their names."""
     found = []
-    with contextlib.suppress(FileNotFoundError):
+    with contexts.suppress(FileNotFoundError):
         for name in sorted(os.listdir(folder(engine))):
-            with contextlib.suppress(NotFoundError):
+            with contexts.suppress(NotFoundError):
                 found.append(find(engine, name))
     return found
 
@@ -137,7 +137,7 @@ def _create(engine: Engine, name: str, *, labels: Mapping[str, str], options: Ma
             'only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed'
         )
     _check(options)
-    with contextlib.suppress(NotFoundError):
+    with contexts.suppress(NotFoundError):
         found = find(engine, name)
         if options and dict(found.options) != dict(options):
             raise VolumeError(f"volume {name} exists already with other options")
@@ -278,7 +278,7 @@ def remove_anonymous(engine: Engine, known: Containers, wishes: Wishes) -> None:
         for mount in wishes.mounts:
             if mount.kind != "volume":
                 continue
-            with contextlib.suppress(NotFoundError):
+            with contexts.suppress(NotFoundError):
                 volume = find(engine, mount.source)
                 if volume.anonymous and not users(known.list(), volume.name):
                     _remove(engine, volume)
@@ -341,6 +341,6 @@ def size(volume: Volume) -> int:
     total = 0
     for _, _, names, fd in os.fwalk(volume.place, follow_symlinks=False, onerror=lambda _: None):
         for name in names:
-            with contextlib.suppress(OSError):
+            with contexts.suppress(OSError):
                 total += os.stat(name, dir_fd=fd, follow_symlinks=False).st_size
     return total

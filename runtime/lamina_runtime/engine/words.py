@@ -7,10 +7,9 @@ The rules are the Dockerfile reference's: single quotes keep everything, double 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from lamina_runtime.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

@@ -7,11 +7,26 @@ zstd frames and skippable frames (zstd:chunked), xz and bzip2 streams.  Bytes af
 member that are no member are passed over as gzip(1) does; elsewhere only zeros are.
 """
 
-import struct
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from __future__ import annotations
+
+from _struct import Struct
 
 from lamina_runtime.layer.errors import CorruptLayerError, LayerError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, Protocol
+
+    class Decompressor(Protocol):
+        """Takes a stream in any pieces."""
+
+        def feed(self, data: bytes) -> Iterator[bytes]:
+            """Yield what `data` decompresses to, in pieces of at most PIECE bytes."""
+
+        def finish(self) -> None:
+            """Refuse a stream that ended too early."""
+
 
 PIECE = 1 << 20
 STEP = 1 << 18  # of input at once: what follows the end of a part is copied, so this times their number
@@ -21,7 +36,7 @@ ZSTD_WINDOW_LOG = 27  # 128 MiB, as zstd(1) allows without being asked
 
 _MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "xz": b"\xfd7zXZ\x00", "bzip2": b"BZh"}
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
-_SKIPPABLE_HEAD = struct.Struct("<II")
+_SKIPPABLE_HEAD = Struct("<II")
 
 
 def detect(head: bytes) -> str:
@@ -32,16 +47,6 @@ def detect(head: bytes) -> str:
     if len(head) >= 4 and int.from_bytes(head[:4], "little") in _SKIPPABLE:
         return "zstd"
     return "none"
-
-
-class Decompressor(Protocol):
-    """Takes a stream in any pieces."""
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what `data` decompresses to, in pieces of at most PIECE bytes."""
-
-    def finish(self) -> None:
-        """Refuse a stream that ended too early."""
 
 
 def decompressor(compression: str) -> Decompressor:

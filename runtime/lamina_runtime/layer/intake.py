@@ -5,20 +5,26 @@ before an interruption is read back from its file and goes the same way, but is 
 Nothing here knows where files end up: it writes to descriptors that it is given.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from __future__ import annotations
 
 from lamina_runtime.layer import decompress
 from lamina_runtime.layer.errors import TooLargeError
-from lamina_runtime.layer.lane import GATHER, Lane, Scanner, TarSink
+from lamina_runtime.layer.lane import GATHER, Lane, TarSink
 from lamina_runtime.layer.limits import DEFAULT, Limits
 from lamina_runtime.layer.stages import Failure
-from lamina_runtime.oci.digest import Digest
+from lamina_runtime.value import value
 
-OpenFiles = Callable[[str], tuple[int | None, int]]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lamina_runtime.layer.lane import Scanner
+    from lamina_runtime.oci.digest import Digest
+
+    OpenFiles = Callable[[str], tuple[int | None, int]]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Taken:
     """What an intake found out."""
 

@@ -7,38 +7,45 @@
 A stream that is its own tar skips the first two.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable
-from typing import Protocol
 
 import xxhash
 
 from lamina_runtime.layer import decompress
 from lamina_runtime.layer.output import Output
-from lamina_runtime.layer.stages import Direct, Failure, Stage, Threaded
+from lamina_runtime.layer.stages import Direct, Failure, Threaded
 from lamina_runtime.layer.sums import Summer
 from lamina_runtime.oci.digest import Digest, hasher
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from lamina_runtime.layer.stages import Stage
+
+    class Scanner(Protocol):
+        """What makes the index: see layer.scan."""
+
+        @property
+        def entries(self) -> int:
+            """How many entries the index has, after finish()."""
+
+        @property
+        def file_size(self) -> int:
+            """The sum of the sizes of regular files, after finish()."""
+
+        def feed(self, data: bytes) -> None:
+            """Take the next bytes of the tar."""
+
+        def finish(self) -> bytes:
+            """Return the index."""
+
+
 GATHER = 256 << 10  # small pieces are joined up to this before a thread is bothered with them
 SYNC_EVERY = 64 << 20  # bytes after which the disk is told to begin
-
-
-class Scanner(Protocol):
-    """What makes the index: see layer.scan."""
-
-    @property
-    def entries(self) -> int:
-        """How many entries the index has, after finish()."""
-
-    @property
-    def file_size(self) -> int:
-        """The sum of the sizes of regular files, after finish()."""
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes of the tar."""
-
-    def finish(self) -> bytes:
-        """Return the index."""
 
 
 class TarSink:
@@ -134,7 +141,7 @@ class Lane:
         stage: type[Direct | Threaded] = Direct if small else Threaded
         self.compression, self.sink = compression, sink
         self._algorithms, self._failure = algorithms, failure
-        self._diff = hasher(algorithms[1])
+        self._diff = hasher(algorithms[1], little=small and compression == "none")
         diff: Stage = stage("diff", self._diff.update, failure)
         tar: Stage = stage("tar", sink.write, failure, last=sink.finish)
         self._stages = [diff, tar]

@@ -7,10 +7,25 @@ raises it, and threads that fail keep emptying their queues so that nobody waits
 What is small is done at once by whoever brings it (Direct): to wake a thread for it takes longer.
 """
 
-import queue
-import threading
-from collections.abc import Callable
-from typing import Protocol
+from __future__ import annotations
+
+from _thread import allocate_lock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import queue
+    from collections.abc import Callable
+    from typing import Protocol
+
+    class Stage(Protocol):
+        """Does something with each piece, in order."""
+
+        def put(self, piece: bytes) -> None:
+            """Hand over a piece; raises what any stage has failed with."""
+
+        def join(self) -> None:
+            """Wait until all pieces are done; the caller puts none from now on."""
+
 
 DEPTH = 4  # pieces that may wait for a thread
 
@@ -19,7 +34,7 @@ class Failure:
     """The first failure of several threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._first: BaseException | None = None
 
     def set(self, exc: BaseException) -> None:
@@ -34,16 +49,6 @@ class Failure:
         """Raise what was noted."""
         if self._first is not None:
             raise self._first
-
-
-class Stage(Protocol):
-    """Does something with each piece, in order."""
-
-    def put(self, piece: bytes) -> None:
-        """Hand over a piece; raises what any stage has failed with."""
-
-    def join(self) -> None:
-        """Wait until all pieces are done; the caller puts none from now on."""
 
 
 class Direct:
@@ -87,6 +92,9 @@ class Threaded:
         *,
         last: Callable[[], None] | None = None,
     ) -> None:
+        import queue
+        import threading
+
         self._work, self._last, self._failure = work, last, failure
         self._queue: queue.Queue[bytes | None] = queue.Queue(DEPTH)
         self._thread = threading.Thread(target=self._run, name=f"lamina-{name}", daemon=True)

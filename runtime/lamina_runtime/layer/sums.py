@@ -6,16 +6,21 @@ times as fast.  Files have one sum for each PIECE bytes, so that a report can sa
 Format: MAGIC, size of the file as 8 bytes little-endian, then the 16 bytes of each sum.
 """
 
-import struct
-from collections.abc import Iterator
+from __future__ import annotations
+
+from _struct import Struct
 
 import xxhash
 
 from lamina_runtime.layer.errors import CorruptLayerError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 PIECE = 4 << 20
 MAGIC = b"LAMSUMS1"
-_HEAD = struct.Struct("<8sQ")
+_HEAD = Struct("<8sQ")
 _SUM = 16
 
 

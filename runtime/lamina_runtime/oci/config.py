@@ -6,8 +6,6 @@ fields it is about and serialises the result; whatever else was there, known to 
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 from lamina_runtime.oci import json
 from lamina_runtime.oci.container import ContainerConfig, History
 from lamina_runtime.oci.descriptor import Descriptor
@@ -16,7 +14,7 @@ from lamina_runtime.oci.errors import OciError
 from lamina_runtime.oci.manifest import MAX_LAYERS
 from lamina_runtime.oci.media import OCI_CONFIG
 from lamina_runtime.oci.platform import Platform
-from lamina_runtime.value import value
+from lamina_runtime.value import MappingProxyType, value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

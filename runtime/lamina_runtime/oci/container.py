@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 from lamina_runtime.oci import json
 from lamina_runtime.oci.descriptor import NOTHING
 from lamina_runtime.oci.errors import OciError
-from lamina_runtime.value import value
+from lamina_runtime.value import MappingProxyType, value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 from lamina_runtime.oci import json
 from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.errors import MismatchError, OciError
 from lamina_runtime.oci.platform import Platform
-from lamina_runtime.value import value
+from lamina_runtime.value import MappingProxyType, value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 HEX_LENGTH = {"sha256": 64, "sha512": 128}
+LITTLE = 1 << 18  # bytes: hashed by the interpreter itself before OpenSSL, which hashlib takes, is loaded
 _HEX = "0123456789abcdef"
 _ALGORITHM = "abcdefghijklmnopqrstuvwxyz0123456789+._-"
 
@@ -58,9 +59,9 @@ class Digest:
     @classmethod
     def of(cls, data: bytes | bytearray | memoryview, algorithm: str = "sha256") -> Digest:
         """Hash some content."""
-        import hashlib
-
-        return cls(algorithm, hashlib.new(algorithm, data).hexdigest())
+        found = hasher(algorithm, little=len(data) <= LITTLE)
+        found.update(data)
+        return cls(algorithm, found.hexdigest())
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"
@@ -75,8 +76,16 @@ class Digest:
         return hasher(self.algorithm)
 
 
-def hasher(algorithm: str) -> Hasher:
-    """Return a fresh hash object."""
+def hasher(algorithm: str, *, little: bool = False) -> Hasher:
+    """Return a fresh hash object; for what is `little` one that is at hand at once."""
+    if little and algorithm == "sha256":
+        try:
+            from _sha256 import sha256  # type: ignore[import-not-found]  # nobody describes it
+        except ImportError:  # another Python, which calls it otherwise
+            pass
+        else:
+            made: Hasher = sha256()
+            return made
     import hashlib
 
     return hashlib.new(algorithm)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any, ClassVar
 
+    _Scan = Callable[[str, int], tuple[Any, int]]
+    _Encode = Callable[[object, int], Iterable[str]]
+
 MAX_SIZE = 4 << 20  # registries must take manifests of 4 MiB; larger ones travel nowhere
 MAX_DEPTH = 32  # an image configuration nests 5 deep
 MAX_PARTS = 300_000  # brackets and commas: bounds memory to some 100 bytes each
@@ -59,6 +62,20 @@ def dump(value: object) -> bytes:
     return "".join(_ENCODE(value, 0)).encode()
 
 
+def dump_own(value: object) -> str:
+    """Serialise in ASCII what nobody but us reads: it may hold names that are no UTF-8."""
+    return "".join(_ENCODE_OWN(value, 0))
+
+
+def load_own(text: str, what: str) -> Any:
+    """Parse what `dump_own` wrote, or somebody in its place."""
+    _measure(text, what)
+    try:
+        return _parse(text)
+    except ValueError as exc:
+        raise OciError(f"{what}: {_told(exc)}") from None
+
+
 def _measure(text: str, what: str) -> None:
     # Backslashes only count within strings; what is left of the quotes then tells strings from the rest.
     # Text that is no JSON may be told wrongly behind its first error, which the parser does not pass.
@@ -82,13 +99,22 @@ def _parse(text: str) -> Any:
     """Parse text that was measured; ValueError for what is not JSON."""
     start = len(text) - len(text.lstrip(_SPACE))
     try:
-        value, end = _SCAN(text, start)
+        value, end = _scanned(text, start)
     except StopIteration as exc:
         raise ValueError(f"not JSON: Expecting value at character {exc.value}") from None
     rest = text[end:].lstrip(_SPACE)
     if rest:
         raise ValueError(f"not JSON: Extra data at character {len(text) - len(rest)}")
     return value
+
+
+def _scanned(text: str, start: int) -> tuple[Any, int]:
+    """Let the scanner parse; its exception is json.decoder's, and it finds none where that is not loaded."""
+    try:
+        return _SCAN(text, start)
+    except SystemError:
+        __import__("json.decoder")
+        return _SCAN(text, start)
 
 
 def _told(exc: ValueError) -> str:
@@ -137,28 +163,38 @@ class _Settings:
     memo: ClassVar[dict[str, str]] = {}
 
 
-def _tools() -> tuple[Callable[[str, int], tuple[Any, int]], Callable[[object, int], Iterable[str]]]:
-    """Return the scanner and the encoder."""
+def _tools() -> tuple[_Scan, _Encode, _Encode]:
+    """Return the scanner, the encoder, and that of what is our own."""
     try:
-        from _json import encode_basestring, make_encoder, make_scanner
+        from _json import encode_basestring, encode_basestring_ascii, make_encoder, make_scanner
     except ImportError:  # an interpreter without the C part
         import json
 
         decoder = json.JSONDecoder(
             object_pairs_hook=_object, parse_int=_integer, parse_float=_real, parse_constant=_constant
         )
-        encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        return decoder.raw_decode, lambda value, _: encoder.iterencode(value)
+        others, ours = (
+            json.JSONEncoder(ensure_ascii=ascii_only, separators=(",", ":"), allow_nan=False)
+            for ascii_only in (False, True)
+        )
+        return (
+            decoder.raw_decode,
+            lambda value, _: others.iterencode(value),
+            lambda value, _: ours.iterencode(value),
+        )
     sort, skip, not_a_number = False, False, False
-    made = make_encoder(None, _refused, encode_basestring, None, ":", ",", sort, skip, not_a_number)
-    return make_scanner(_Settings()), made  # type: ignore[arg-type]  # anything that has these will do
+    made, own = (
+        make_encoder(None, _refused, encode, None, ":", ",", sort, skip, not_a_number)
+        for encode in (encode_basestring, encode_basestring_ascii)
+    )
+    return make_scanner(_Settings()), made, own  # type: ignore[arg-type]  # anything that has these will do
 
 
 def _refused(value: object) -> object:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-_SCAN, _ENCODE = _tools()
+_SCAN, _ENCODE, _ENCODE_OWN = _tools()
 
 
 class Object:

@@ -9,15 +9,13 @@ there they must agree, and a document that could be read as either kind is refus
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 from lamina_runtime.oci import json, media
 from lamina_runtime.oci.descriptor import NOTHING, Descriptor
 from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.errors import OciError
 from lamina_runtime.oci.media import Kind
 from lamina_runtime.oci.platform import ATTESTATION, Platform
-from lamina_runtime.value import value
+from lamina_runtime.value import MappingProxyType, value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +49,7 @@ class Manifest:
     @property
     def is_image(self) -> bool:
         """Whether the configuration is that of an image."""
-        return media.kind(self.config.media_type) is Kind.CONFIG
+        return media.kind(self.config.media_type) == Kind.CONFIG
 
 
 @value
@@ -91,7 +89,7 @@ def parse(raw: bytes, media_type: str | None = None, *, algorithm: str = "sha256
         "artifact_type": found.text("artifactType"),
         "annotations": MappingProxyType(found.text_map("annotations")),
     }
-    if media.kind(chosen) is Kind.INDEX:
+    if media.kind(chosen) == Kind.INDEX:
         listed = found.objects("manifests", limit=MAX_MANIFESTS)
         return Index(manifests=tuple(Descriptor.from_json(entry) for entry in listed), **common)
     config = found.inner("config")
@@ -128,7 +126,7 @@ def _type(found: json.Object, said: str | None) -> str:
     if not (looks_index or looks_manifest):
         raise OciError("manifest: neither config and layers nor manifests are there")
     chosen = media.bare(known[0]) if known else media.OCI_INDEX if looks_index else media.OCI_MANIFEST
-    if (media.kind(chosen) is Kind.INDEX) != looks_index:
+    if (media.kind(chosen) == Kind.INDEX) != looks_index:
         raise OciError(f"manifest: it is not what its media type {chosen} says")
     return chosen
 

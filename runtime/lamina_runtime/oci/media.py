@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
-
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -33,14 +31,14 @@ INDEXES = (OCI_INDEX, DOCKER_INDEX)
 ACCEPTED = MANIFESTS + INDEXES  # what to ask a registry for
 
 
-class Kind(Enum):
-    """What a descriptor points at."""
+class Kind:
+    """What a descriptor points at: one of these words."""
 
-    INDEX = auto()
-    MANIFEST = auto()
-    CONFIG = auto()
-    LAYER = auto()
-    OTHER = auto()
+    INDEX = "index"
+    MANIFEST = "manifest"
+    CONFIG = "config"
+    LAYER = "layer"
+    OTHER = "other"
 
 
 _KINDS = {
@@ -58,7 +56,7 @@ def bare(media_type: str) -> str:
     return media_type.partition(";")[0].strip().lower()
 
 
-def kind(media_type: str) -> Kind:
+def kind(media_type: str) -> str:
     """Say what a type is; OTHER for what we do not know."""
     plain = bare(media_type)
     if plain.startswith(_LAYERS):

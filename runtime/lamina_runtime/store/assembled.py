@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from bisect import bisect_right
-from contextlib import ExitStack
+from _bisect import bisect_right
 
+from lamina_runtime import contexts
 from lamina_runtime.store import moves
 
 TYPE_CHECKING = False
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 class _Assembled(io.RawIOBase):
     """Reads what was not moved from the tar itself, the rest from where it is."""
 
-    def __init__(self, own: int, found: Sequence[Move], sources: Mapping[str, int], stack: ExitStack) -> None:
+    def __init__(
+        self, own: int, found: Sequence[Move], sources: Mapping[str, int], stack: contexts.ExitStack
+    ) -> None:
         self._own, self._moves, self._sources, self._stack = own, found, sources, stack
         self._starts = [move.offset for move in found]
         self._size = os.fstat(own).st_size
@@ -69,14 +71,14 @@ def open_tar(devices: Path, layer: Path) -> BinaryIO:
     found = moves.read(layer)
     if not found:
         return (devices / layer.name).open("rb")
-    with ExitStack() as stack:
+    with contexts.ExitStack() as stack:
         own = _opened(devices / layer.name, stack)
         sources = {name: _opened(devices / name, stack) for name in sorted({move.source for move in found})}
         return io.BufferedReader(_Assembled(own, found, sources, stack.pop_all()), 1 << 20)
-    raise AssertionError("an ExitStack that swallows exceptions")
+    raise AssertionError("an contexts.ExitStack that swallows exceptions")
 
 
-def _opened(path: Path, stack: ExitStack) -> int:
+def _opened(path: Path, stack: contexts.ExitStack) -> int:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     stack.callback(os.close, fd)
     return fd

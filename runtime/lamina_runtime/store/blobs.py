@@ -5,10 +5,10 @@ A layer that came uncompressed is not here but among the layers' tars; it is fou
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 
+from lamina_runtime import contexts
 from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.errors import MismatchError
 from lamina_runtime.store import files
@@ -51,7 +51,7 @@ class BlobStore:
         """Open for reading, unverified; raises MissingError.  It stays readable even when it is collected."""
         with self._ground.together():
             self._ground.rely(digest)
-            with contextlib.suppress(FileNotFoundError):
+            with contexts.suppress(FileNotFoundError):
                 return self._place.blob(digest).open("rb")
             found = self._open_layer(digest)
         if found is None:
@@ -82,7 +82,7 @@ class BlobStore:
                 files.replace(path, data, temporary=self._place.temporary)
         return digest
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def writer(self, descriptor: Descriptor) -> Iterator[BlobWriter]:
         """Receive a blob in pieces; what arrived stays for the next try if it is not committed."""
         with self._ground.together():

@@ -1,15 +1,15 @@
 """The device table of an EROFS image: which tars the image points into, in order."""
 
 import os
-import struct
+from _struct import Struct
 
 from lamina_runtime.fspath import Path
 from lamina_runtime.store.errors import StoreError
 
 _SUPER_OFFSET = 1024
 _MAGIC = 0xE0F5E1E2
-_SUPER = struct.Struct("<I82xHH")  # magic, extra_devices, devt_slotoff
-_SLOT = struct.Struct("<64sII56x")  # tag, blocks, mapped_blkaddr
+_SUPER = Struct("<I82xHH")  # magic, extra_devices, devt_slotoff
+_SLOT = Struct("<64sII56x")  # tag, blocks, mapped_blkaddr
 
 
 def tags(metadata: Path) -> tuple[str, ...]:

@@ -1,11 +1,17 @@
 """What goes wrong in a store."""
 
-import contextlib
-import errno
-from collections.abc import Iterator
+from __future__ import annotations
 
+import errno
+
+from lamina_runtime import contexts
 from lamina_runtime.errors import LaminaError, NotFoundError
-from lamina_runtime.fspath import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamina_runtime.fspath import Path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -18,7 +24,7 @@ class MissingError(NotFoundError):
     """Something is not in the store."""
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def reported(root: Path) -> Iterator[None]:
     """Turn what the operating system says of the store's files into one line for people."""
     try:

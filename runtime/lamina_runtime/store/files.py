@@ -5,14 +5,19 @@ renamed to where it belongs; the directory is brought to the disk after that.  S
 its content, and what is left in `temporary/` is nobody's.
 """
 
-import contextlib
+from __future__ import annotations
+
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
 
+from lamina_runtime import contexts
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.fspath import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MODE = 0o600
 
@@ -162,7 +167,7 @@ def is_held(path: Path) -> bool:
     return False
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def workshop(temporary: Path) -> Iterator[Path]:
     """Make a directory of our own, locked while we work in it, removed afterwards."""
     path = temporary_name(temporary)

@@ -1,16 +1,23 @@
 """What the parts of a store share: its paths, its lock, its open leases."""
 
-import contextlib
+from __future__ import annotations
+
 import errno
 from _thread import allocate_lock
-from collections.abc import Iterator
 
-from lamina_runtime.layer.limits import Limits
-from lamina_runtime.oci.digest import Digest
+from lamina_runtime import contexts
 from lamina_runtime.store import files, lease, locks
 from lamina_runtime.store.errors import reported
-from lamina_runtime.store.lease import Lease
-from lamina_runtime.store.place import Place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from lamina_runtime.layer.limits import Limits
+    from lamina_runtime.oci.digest import Digest
+    from lamina_runtime.store.lease import Lease
+    from lamina_runtime.store.place import Place
 
 
 class Ground:
@@ -22,29 +29,29 @@ class Ground:
         self._leases: set[Lease] = set()
         self._lock = allocate_lock()
 
-    def reported(self) -> contextlib.AbstractContextManager[None]:
+    def reported(self) -> AbstractContextManager[None]:
         """Turn errors of the disk into errors of the store."""
         return reported(self.place.root)
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def together(self) -> Iterator[None]:
         """Add, or rely on what is there; errors of the disk become errors of the store."""
         with self.reported(), self._store.together():
             yield
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def alone(self) -> Iterator[None]:
         """Take away."""
         with self.reported(), self._store.alone():
             yield
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def changing(self) -> Iterator[None]:
         """Change which images and names there are, one at a time."""
         with self.together(), self._records.alone():
             yield
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def unchanging(self) -> Iterator[None]:
         """Look at several records that have to fit."""
         with self.together(), self._records.together():
@@ -73,12 +80,12 @@ class Ground:
         with self.together():
             return files.remove(path)
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def lease(self, reason: str) -> Iterator[Lease]:
         """Open a lease; everything that threads of this process do with the store is noted in it."""
         opened = self._opened_lease(reason)
         if opened is None:
-            with contextlib.ExitStack() as stack:
+            with contexts.ExitStack() as stack:
                 with self.reported():  # not Held: it may end in another thread
                     stack.enter_context(locks.together(self.place.lock))
                 yield lease.unwritten(self.place.leases, self.together)

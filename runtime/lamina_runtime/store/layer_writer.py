@@ -6,25 +6,32 @@ sums and record reach the disk; the blob gets its name, then the tar, then the l
 which is what makes the layer exist.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import NoReturn, TypeVar
 
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.layer.intake import Intake, Taken
 from lamina_runtime.layer.scan import LayerScanner
 from lamina_runtime.oci import media
 from lamina_runtime.oci.descriptor import Descriptor
-from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.errors import MismatchError
 from lamina_runtime.store import files, forms
 from lamina_runtime.store.errors import StoreError
 from lamina_runtime.store.forms import Form, LayerInfo
-from lamina_runtime.store.ground import Ground
-from lamina_runtime.store.partial import Partial
 
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import NoReturn, TypeVar
+
+    from lamina_runtime.oci.digest import Digest
+    from lamina_runtime.store.ground import Ground
+    from lamina_runtime.store.partial import Partial
+
+    T = TypeVar("T")
+
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 

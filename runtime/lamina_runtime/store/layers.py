@@ -7,8 +7,7 @@ are the blobs it is known as; a blob may be kept, or only be known to be that la
 
 from __future__ import annotations
 
-import contextlib
-
+from lamina_runtime import contexts
 from lamina_runtime.oci import media
 from lamina_runtime.oci.descriptor import Descriptor
 from lamina_runtime.store import assembled, files, forms
@@ -77,11 +76,11 @@ class LayerStore:
         """Open the tar of a layer that the caller relies on already, None if there is none."""
         if not self._place.layer(diff_id).exists():
             return None
-        with contextlib.suppress(FileNotFoundError):
+        with contexts.suppress(FileNotFoundError):
             return assembled.open_tar(self._place.devices, self._place.layer(diff_id))
         return None
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def writer(
         self, descriptor: Descriptor | None, *, diff_id: Digest | None, keep_blob: bool = True
     ) -> Iterator[LayerWriter]:
@@ -92,7 +91,7 @@ class LayerStore:
         """
         from lamina_runtime.store.layer_writer import LayerWriter  # listings do without the extension
 
-        with contextlib.ExitStack() as stack:
+        with contexts.ExitStack() as stack:
             with self._ground.together():
                 expected = descriptor.digest if descriptor else None
                 partial = open_partial(

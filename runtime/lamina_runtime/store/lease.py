@@ -16,11 +16,11 @@ and an open file stays readable when it is removed.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 from _thread import allocate_lock
 
+from lamina_runtime import contexts
 from lamina_runtime.fspath import Path
 from lamina_runtime.oci import json
 from lamina_runtime.oci.digest import Digest
@@ -31,9 +31,10 @@ from lamina_runtime.store.errors import StoreError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from typing import Any
 
-    Together = Callable[[], contextlib.AbstractContextManager[None]]
+    Together = Callable[[], AbstractContextManager[None]]
 
 NOWHERE = -1  # as descriptor: of a lease on a store that cannot be written to
 KEPT = 0  # as pid: the lease ends when it is told to
@@ -57,13 +58,13 @@ def _holder(pid: int) -> dict[str, Any]:
 
 
 def _boot() -> str:
-    with contextlib.suppress(OSError):
+    with contexts.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return ""
 
 
 def _namespace() -> str:
-    with contextlib.suppress(OSError):
+    with contexts.suppress(OSError):
         return os.readlink("/proc/self/ns/pid")
     return ""
 
@@ -169,7 +170,7 @@ def held(leases: Path) -> Iterator[tuple[Path, str, set[Digest]]]:
     for path in sorted(leases.iterdir()):
         if not is_alive(path):
             continue
-        with contextlib.suppress(FileNotFoundError):  # it ended meanwhile, which takes no lock
+        with contexts.suppress(FileNotFoundError):  # it ended meanwhile, which takes no lock
             reason, digests = _header(path).text("reason"), _listed(path)
             yield path, reason, digests
 
@@ -177,7 +178,7 @@ def held(leases: Path) -> Iterator[tuple[Path, str, set[Digest]]]:
 def _listed(path: Path) -> set[Digest]:
     found = set()
     for line in path.read_bytes().decode("ascii", "replace").splitlines()[1:]:
-        with contextlib.suppress(OciError):  # a line that is being written
+        with contexts.suppress(OciError):  # a line that is being written
             found.add(Digest.parse(line))
     return found
 

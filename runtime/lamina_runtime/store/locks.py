@@ -17,14 +17,20 @@ system can be looked at; alone it is opened for writing, which NFS asks of exclu
 thread holds it does not take again (`Held`); so who holds the records may call whatever looks.
 """
 
-import contextlib
+from __future__ import annotations
+
 import fcntl
 import os
-import threading
-from collections.abc import Iterator
+from _thread import _local
 
-from lamina_runtime.fspath import Path
+from lamina_runtime import contexts
 from lamina_runtime.store import files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamina_runtime.fspath import Path
 
 
 class Held:
@@ -32,9 +38,9 @@ class Held:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._mine = threading.local()
+        self._mine = _local()
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def together(self) -> Iterator[None]:
         """Hold it at least with others."""
         if getattr(self._mine, "held", False):
@@ -43,7 +49,7 @@ class Held:
             with self._noted(alone=False), together(self._path):
                 yield
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def alone(self) -> Iterator[None]:
         """Hold it alone; who has it together must not ask."""
         if getattr(self._mine, "alone", False):
@@ -53,7 +59,7 @@ class Held:
             with self._noted(alone=True), alone(self._path):
                 yield
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def _noted(self, *, alone: bool) -> Iterator[None]:
         self._mine.held, self._mine.alone = True, alone
         try:
@@ -62,21 +68,21 @@ class Held:
             self._mine.held = self._mine.alone = False
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def together(path: Path) -> Iterator[None]:
     """Hold the lock with others; waits for who holds it alone."""
     with _held(path, fcntl.LOCK_SH):
         yield
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Hold the lock and keep everyone else out; waits for them."""
     with _held(path, fcntl.LOCK_EX):
         yield
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def _held(path: Path, how: int) -> Iterator[None]:
     mode = os.O_RDONLY if how == fcntl.LOCK_SH else os.O_RDWR | os.O_CREAT
     try:

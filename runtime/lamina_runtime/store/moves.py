@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import struct
+from _struct import Struct
 
 from lamina_runtime.store.errors import StoreError
 from lamina_runtime.value import value
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NAME = "moves"
 MAGIC = b"LAMMOVE1"
 BLOCK = 4096  # of the disk: what is moved frees whole blocks only
-_RECORD = struct.Struct("<QQQ64s")
+_RECORD = Struct("<QQQ64s")
 
 
 @value

@@ -5,14 +5,20 @@ writes to it has it locked.  Someone else who wants the same blob at the same ti
 he gets a file of his own, which nobody goes on with.
 """
 
-import contextlib
+from __future__ import annotations
+
 import fcntl
 import os
-from collections.abc import Iterator
 
-from lamina_runtime.fspath import Path
-from lamina_runtime.oci.digest import Digest
+from lamina_runtime import contexts
 from lamina_runtime.store import files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamina_runtime.fspath import Path
+    from lamina_runtime.oci.digest import Digest
 
 PREFIX = "partial-"
 PIECE = 1 << 20
@@ -78,7 +84,7 @@ def open_partial(temporary: Path, digest: Digest | None, *, limit: int) -> Parti
 
 def _taken(fd: int, path: Path) -> bool:
     """Lock an open file and say whether it is ours and still has its name."""
-    with contextlib.suppress(BlockingIOError, FileNotFoundError):
+    with contexts.suppress(BlockingIOError, FileNotFoundError):
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(os.fstat(fd), os.stat(path))
     return False

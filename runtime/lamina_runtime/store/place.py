@@ -26,9 +26,7 @@ def tag(diff_id: Digest) -> str:
 
 def stack_name(diff_ids: Sequence[Digest]) -> str:
     """Return what the metadata of a stack of layers, base first, is called."""
-    import hashlib
-
-    return hashlib.sha256("".join(f"{diff_id}\n" for diff_id in diff_ids).encode()).hexdigest()
+    return Digest.of("".join(f"{diff_id}\n" for diff_id in diff_ids).encode()).hex
 
 
 @value
@@ -89,9 +87,7 @@ class Place:
 
     def reference(self, reference: Reference) -> Path:
         """Return where the record of a name is."""
-        import hashlib
-
-        return self.root / "references" / hashlib.sha256(str(reference).encode()).hexdigest()
+        return self.root / "references" / Digest.of(str(reference).encode()).hex
 
     def directories(self) -> list[Path]:
         """Every directory that a store has from the beginning."""

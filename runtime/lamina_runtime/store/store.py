@@ -8,9 +8,7 @@ it is safe under threads and under several processes on one store.
 
 from __future__ import annotations
 
-import contextlib
-import functools
-
+from lamina_runtime import contexts
 from lamina_runtime.layer.limits import DEFAULT, Limits
 from lamina_runtime.store import format as store_format
 from lamina_runtime.store.errors import StoreError, reported
@@ -21,6 +19,7 @@ from lamina_runtime.store.references import ReferenceStore
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from lamina_runtime.oci.digest import Digest
@@ -40,23 +39,29 @@ class Store:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
+        self._layers: LayerStore | None = None
+        self._blobs: BlobStore | None = None
         self.root = ground.place.root
         self.references = ReferenceStore(ground)
         self.images = ImageStore(ground, self.references, lambda: self.blobs, lambda: self.layers)
 
-    @functools.cached_property
+    @property
     def layers(self) -> LayerStore:
         """The layers: each as its tar."""
-        from lamina_runtime.store.layers import LayerStore
+        if self._layers is None:
+            from lamina_runtime.store.layers import LayerStore
 
-        return LayerStore(self._ground)
+            self._layers = LayerStore(self._ground)
+        return self._layers
 
-    @functools.cached_property
+    @property
     def blobs(self) -> BlobStore:
         """Content by digest."""
-        from lamina_runtime.store.blobs import BlobStore
+        if self._blobs is None:
+            from lamina_runtime.store.blobs import BlobStore
 
-        return BlobStore(self._ground, self.layers.open_known)
+            self._blobs = BlobStore(self._ground, self.layers.open_known)
+        return self._blobs
 
     @classmethod
     def open(cls, root: Path, *, create: bool = True, limits: Limits = DEFAULT) -> Store:
@@ -64,7 +69,7 @@ class Store:
         with reported(root):
             return cls(Ground(store_format.open_place(root, create_missing=create), limits))
 
-    def lease(self, reason: str) -> contextlib.AbstractContextManager[Lease]:
+    def lease(self, reason: str) -> AbstractContextManager[Lease]:
         """Protect from collect() what is added or asked for through this object meanwhile, by any thread."""
         return self._ground.lease(reason)
 
@@ -72,7 +77,7 @@ class Store:
         """End a lease that was kept or handed over; say whether it was there."""
         return self._ground.end_lease(name)
 
-    def changing(self) -> contextlib.AbstractContextManager[None]:
+    def changing(self) -> AbstractContextManager[None]:
         """Keep others from changing which images and names there are.
 
         For what is decided by looking at them: inside, this thread looks, decides and changes.  It
@@ -80,7 +85,7 @@ class Store:
         """
         return self._ground.changing()
 
-    def unchanging(self) -> contextlib.AbstractContextManager[None]:
+    def unchanging(self) -> AbstractContextManager[None]:
         """See to it that nobody changes which images and names there are meanwhile.
 
         For whoever notes elsewhere that an image is in use; also where the store can only be read.
@@ -93,16 +98,16 @@ class Store:
 
         return collect(self._ground, dry_run=dry_run, only=only)
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def attempt(self, reason: str) -> Iterator[Lease]:
         """Give a lease for something that leaves nothing if it fails: what it brought is taken back."""
-        with contextlib.ExitStack() as stack:
+        with contexts.ExitStack() as stack:
             lease = stack.enter_context(self.lease(reason))
             try:
                 yield lease
             except BaseException:
                 stack.close()
-                with contextlib.suppress(StoreError):  # what happened first is what is told
+                with contexts.suppress(StoreError):  # what happened first is what is told
                     self.collect(only=lease.brought)
                 raise
 

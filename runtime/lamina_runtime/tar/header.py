@@ -12,11 +12,11 @@ into fields that mean nothing changed from one Python to the next.
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from lamina_runtime.errors import LaminaError
+from lamina_runtime.value import MappingProxyType, value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -24,6 +24,7 @@ BLOCK = 512
 LONGEST = 100  # bytes of a name, and of a link's target
 SMALL = 8**7  # what an id or device number stays below
 LARGE = 8**11  # what a size or time stays below
+NONE: Mapping[bytes, bytes] = MappingProxyType({})
 LINK, EXTENDED = b"1", b"x"
 _TYPES = {
     stat.S_IFREG: b"0",
@@ -35,7 +36,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Member:
     """What a header says.  `mode` has the type in it; of a file `size` bytes follow."""
 
@@ -47,7 +48,7 @@ class Member:
     size: int = 0
     link: bytes = b""
     device: tuple[int, int] = (0, 0)
-    xattrs: Mapping[bytes, bytes] = field(default_factory=dict, hash=False)
+    xattrs: Mapping[bytes, bytes] = NONE
 
 
 def encoded(member: Member) -> bytes:
@@ -96,12 +97,12 @@ def _header(
 
 
 def _attributes(xattrs: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
-    for name, value in sorted(xattrs.items()):
+    for name, content in sorted(xattrs.items()):
         if b"=" in name:
             raise LaminaError(
                 f"a tar cannot hold the attribute {_shown(name)}", details="its name has the sign ="
             )
-        yield b"SCHILY.xattr." + name, value
+        yield b"SCHILY.xattr." + name, content
 
 
 def _extension(records: Mapping[bytes, bytes]) -> bytes:

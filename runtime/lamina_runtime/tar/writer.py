@@ -10,12 +10,13 @@ import errno
 import io
 import os
 import stat
-from typing import TYPE_CHECKING, BinaryIO, Self
 
 from lamina_runtime.tar.header import BLOCK, Member, encoded, encoded_link
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import BinaryIO, Self
 
 RECORD = 20 * BLOCK  # what tar(1) fills an archive up to
 PIECE = 1 << 20

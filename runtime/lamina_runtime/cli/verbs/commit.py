@@ -28,7 +28,6 @@ COMMAND = Command(
 def run(parsed: Parsed, engine: Engine) -> int:
     """Make an image of a container."""
     from lamina_runtime.engine import committing
-    from lamina_runtime.engine.containers import containers
 
     wish = committing.Commit(
         name=parsed.arguments[1] if len(parsed.arguments) > 1 else "",
@@ -37,6 +36,6 @@ def run(parsed: Parsed, engine: Engine) -> int:
         changes=parsed.several("change"),
         pause=parsed.switch("pause") and not parsed.switch("no_pause"),
     )
-    made = committing.commit(engine, containers(engine).find(parsed.arguments[0]), wish)
+    made = committing.commit(engine, engine.containers.find(parsed.arguments[0]), wish)
     output.line(str(made))
     return 0

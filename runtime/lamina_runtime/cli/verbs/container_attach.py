@@ -37,6 +37,6 @@ def run(parsed: Parsed, engine: Engine) -> int:
     stdin = wishes.interactive and not parsed.switch("no_stdin")
     watching.check_terminal(stdin=stdin, terminal=wishes.terminal)
     watch = watching.Watch(stdin, wishes.terminal, keys, parsed.switch("sig_proxy"))
-    with attaching.connect(container.run) as client:
+    with attaching.connected(container.run) as client:
         ended = watching.watch(client, watch, watching.killer(container))
     return exit_codes.OK if ended is None else ended

@@ -78,11 +78,10 @@ def _watched(parsed: Parsed, engine: Engine, container: Container, keys: bytes) 
 
 def _forget(engine: Engine, container: Container) -> None:
     """Remove what was to be removed at its end and never began."""
-    import contextlib
-
+    from lamina_runtime import contexts
     from lamina_runtime.engine import containers
     from lamina_runtime.errors import LaminaError
 
     if container.record.wishes.auto_remove:
-        with contextlib.suppress(LaminaError, OSError):
+        with contexts.suppress(LaminaError, OSError):
             containers.remove(engine, container, volumes=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lamina_runtime.cli import output, table
 from lamina_runtime.cli.flags import STRING, Command, Flag
+from lamina_runtime.errors import NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ HEADINGS = {"Kind": "KIND", "Path": "PATH", "Size": "SIZE"}
 
 def run(parsed: Parsed, engine: Engine) -> int:
     """Print what differs."""
-    from lamina_runtime.engine import comparing
-
     store, form = engine.store, parsed.text("format")
     container = _container(parsed, engine)
     if container:
@@ -40,6 +39,8 @@ def run(parsed: Parsed, engine: Engine) -> int:
         changed = committing.diff(engine, container)
         _show([{"Kind": kind, "Path": path, "Size": 0} for kind, path in changed], form)
         return 0
+    from lamina_runtime.engine import comparing
+
     with store.lease("diff"):
         before, after = comparing.stacks(store, parsed.arguments)
         found = comparing.changes(store, before, after, contents=parsed.switch("contents"))
@@ -49,9 +50,12 @@ def run(parsed: Parsed, engine: Engine) -> int:
 
 def _container(parsed: Parsed, engine: Engine) -> Container | None:
     """Return the container of the one name that was given, None where it is an image's."""
-    from lamina_runtime.engine.containers import known
-
-    return known(engine, parsed.arguments[0]) if len(parsed.arguments) == 1 else None
+    if len(parsed.arguments) != 1:
+        return None
+    try:
+        return engine.containers.find(parsed.arguments[0])
+    except NotFoundError:
+        return None
 
 
 def _show(rows: Iterable[dict[str, object]], form: str) -> None:

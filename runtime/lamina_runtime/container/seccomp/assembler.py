@@ -17,7 +17,7 @@ Flatpak.  For the parameters listed in _NARROW only the lower half is compared.
 
 from __future__ import annotations
 
-import struct
+from _struct import pack
 
 from lamina_runtime.container.seccomp.tables import BY_SPEC, Architecture, calls
 from lamina_runtime.errors import LaminaError
@@ -87,7 +87,7 @@ def assemble(seccomp: Mapping[str, Any], native: Sequence[Architecture]) -> byte
 
     FilterError where the rules say what a filter cannot do.
     """
-    return b"".join(struct.pack("=HBBI", *row) for row in instructions(seccomp, native))
+    return b"".join(pack("=HBBI", *row) for row in instructions(seccomp, native))
 
 
 def instructions(seccomp: Mapping[str, Any], native: Sequence[Architecture]) -> list[Instruction]:

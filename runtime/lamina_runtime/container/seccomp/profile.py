@@ -6,8 +6,6 @@ and "excludes" were looked at is linux.seccomp as the bundle keeps it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-
 from lamina_runtime.container.seccomp.assembler import FilterError, result
 from lamina_runtime.container.seccomp.tables import Architecture, go_name
 from lamina_runtime.oci import json
@@ -15,6 +13,7 @@ from lamina_runtime.oci.errors import OciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
 LIMIT = 1 << 20
@@ -119,7 +118,7 @@ def _argument(value: object, what: str) -> dict[str, Any]:
 
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise FilterError(f"{what}: not an object")
     return value
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-
 from lamina_runtime.fspath import Path
+from lamina_runtime.quick import cache
 from lamina_runtime.value import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FILE = Path(__file__).with_name("calls.txt")
+_FILE = Path(__file__).parent / "calls.txt"
 X32_BIT = 0x40000000
 
 
@@ -75,7 +74,7 @@ def go_name(architecture: Architecture) -> str:
     return _GO.get(architecture.name, architecture.name)
 
 
-@functools.cache
+@cache
 def calls(name: str) -> Mapping[str, int]:
     """Return an architecture's calls and their numbers."""
     lines = _FILE.read_text(encoding="ascii").splitlines()[1:]
@@ -84,7 +83,7 @@ def calls(name: str) -> Mapping[str, int]:
     return {row[0]: int(row[column]) for row in rows if row[column] != "-"}
 
 
-@functools.cache
+@cache
 def every_name() -> frozenset[str]:
     """Return the names of all calls of all architectures."""
     return frozenset(line.split(" ", 1)[0] for line in _FILE.read_text(encoding="ascii").splitlines()[2:])
