@@ -118,14 +118,32 @@ static int target_for(int tree, int root, const char *path)
 	return S_ISDIR(st.st_mode) ? lam_place_directory(root, path) : lam_place_file(root, path);
 }
 
+/* What is below a directory, links resolved within it: others may write there. */
+static int clone_below(const char *top, const char *path, bool recursive)
+{
+	int dir = open(top, O_PATH | O_DIRECTORY | O_CLOEXEC), fd, tree;
+
+	if (dir < 0)
+		return -errno;
+	fd = lam_place_open_as(dir, path, O_PATH);
+	close(dir);
+	if (fd < 0)
+		return fd;
+	tree = clone_tree(fd, "", recursive);
+	close(fd);
+	return tree;
+}
+
 static void bind_path(const struct lam_record *record, int root)
 {
 	const char *source = record->arg[0], *path = record->arg[1];
 	bool recursive = lam_record_is(record, 3, "rec");
-	int tree = clone_tree(AT_FDCWD, source, recursive), target, err;
+	const char *below = record->count > 5 ? record->arg[5] : "";
+	int tree, target, err;
 
+	tree = *below ? clone_below(source, below, recursive) : clone_tree(AT_FDCWD, source, recursive);
 	if (tree < 0)
-		lam_fail(LAM_FAILED, -tree, "bind mount of %s", source);
+		lam_fail(LAM_FAILED, -tree, "bind mount of %s%s%s", source, *below ? "/" : "", below);
 	err = set_attributes(tree, lam_record_number(record, 2, 0), lam_record_number(record, 4, 0),
 			     recursive);
 	if (err < 0)
@@ -283,7 +301,7 @@ int lam_root_open(const struct lam_plan *plan)
 
 	if (!record)
 		return open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (lam_record_is(record, 1, "chroot")) {
+	if (lam_record_is(record, 1, "chroot") || lam_record_is(record, 1, "aside")) {
 		target = open(record->arg[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (target < 0)
 			lam_fail(LAM_FAILED, errno, "root %s", record->arg[0]);
@@ -303,7 +321,7 @@ void lam_root_enter(const struct lam_plan *plan, int root)
 {
 	const struct lam_record *record = lam_plan_first(plan, LAM_OP_ROOT);
 
-	if (!record)
+	if (!record || lam_record_is(record, 1, "aside"))
 		return;
 	if (fchdir(root) < 0)
 		lam_fail(LAM_FAILED, errno, "root %s", record->arg[0]);

@@ -62,12 +62,13 @@ enum lam_op {
 	/* the namespaces */
 	LAM_OP_NAMESPACES = 20, /* CLONE_NEW* of those to make */
 	LAM_OP_JOIN = 21,	/* pid, CLONE_NEW*: those to enter; when it began (state.h), or 0 */
-	LAM_OP_ROOT = 22,	/* path, "pivot" or "chroot" or "none", "ro" or "rw" */
+	LAM_OP_ROOT = 22,	/* path, "pivot" or "chroot" or "aside" (filled, not entered), "ro" or "rw" */
 
 	/* what fills the root, in this order */
-	LAM_OP_MOUNT = 40,    /* type, source, target, MOUNT_ATTR_*, options */
-	LAM_OP_BIND = 41,     /* source, target, MOUNT_ATTR_*, "rec" or "", propagation (MS_*) */
-	LAM_OP_NODE = 42,     /* target, mode with type, major, minor */
+	LAM_OP_MOUNT = 40, /* type, source, target, MOUNT_ATTR_*, options */
+	LAM_OP_BIND = 41,  /* source, target, MOUNT_ATTR_*, "rec" or "", propagation (MS_*); a path below the
+			       * source, links resolved within it, or nothing */
+	LAM_OP_NODE = 42,  /* target, mode with type, major, minor */
 	LAM_OP_SYMLINK = 43,  /* contents, target */
 	LAM_OP_MASK = 44,     /* target */
 	LAM_OP_READONLY = 45, /* target */
@@ -80,7 +81,7 @@ enum lam_op {
 	LAM_OP_RLIMIT = 63,	  /* resource, soft, hard */
 	LAM_OP_OOM_SCORE = 64,	  /* value */
 	LAM_OP_CWD = 65,	  /* path, "create" or "" */
-	LAM_OP_IDS = 66,	  /* uid, gid, umask (octal, or "") */
+	LAM_OP_IDS = 66,	  /* uid, gid, umask (octal, or "" for 022) */
 	LAM_OP_GROUP = 67,	  /* one supplementary gid */
 	LAM_OP_CAPABILITIES = 68, /* bounding, permitted, effective, inheritable, ambient: hex masks */
 	LAM_OP_NO_NEW_PRIVS = 69,

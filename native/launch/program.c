@@ -26,6 +26,7 @@
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5) /* Linux 5.19 */
 #endif
+#define UMASK 022 /* crun's and runc's */
 #define WAIT_KILLABLE_RECV SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 
 static void write_file(const char *path, const char *text, size_t length)
@@ -186,8 +187,8 @@ void lam_program_confine(const struct lam_plan *plan, const struct lam_user *use
 		prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
 	}
 	set_ids(user);
-	if (ids && ids->count > 2 && ids->length[2] > 0)
-		umask((mode_t)lam_record_number(ids, 2, 8));
+	/* never ours: it would depend on who starts the container, and from where */
+	umask(ids && ids->count > 2 && ids->length[2] > 0 ? (mode_t)lam_record_number(ids, 2, 8) : UMASK);
 	enter_directory(plan);
 	if (caps)
 		set_capabilities(caps, user->uid == 0 || !lam_plan_first(plan, LAM_OP_USER));

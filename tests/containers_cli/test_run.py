@@ -161,3 +161,14 @@ def test_signals_of_the_command_are_the_containers(host: Host) -> None:
     process.send_signal(15)
     assert process.wait(timeout=20) == 9
     process.communicate()
+
+
+def test_the_mask_of_new_files_is_nobodys_who_starts_it(host: Host) -> None:
+    script = "umask; touch /new; stat -c %a /new"
+    words = host.command("run", "--rm", "-v", "/scratch", IMAGE, "sh", "-c", script)
+    before = os.umask(0o077)
+    try:
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=40, check=True)
+    finally:
+        os.umask(before)
+    assert ended.stdout == "0022\n644\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -108,6 +109,48 @@ def test_a_directory_of_the_host_as_a_volume(host: Host) -> None:
     assert host.run("volume", "create", "-o", "type=nfs", "bad").returncode != 0
     host("volume", "rm", "there")
     assert (place / "file").exists()
+
+
+def test_a_part_of_a_volume(host: Host) -> None:
+    script = (
+        "mkdir -p /v/a/b; echo x > /v/a/b/f; ln -s a /v/link; ln -s ../../../../etc /v/out; chmod -R a+rwX /v"
+    )
+    host("run", "--rm", "-v", "parts:/v", BOX, "sh", "-c", script)
+
+    def part(path: str, *command: str) -> subprocess.CompletedProcess[str]:
+        return host.run("run", "--rm", "--mount", f"src=parts,dst=/x,volume-subpath={path}", BOX, *command)
+
+    assert part("link/b", "cat", "/x/f").stdout == "x\n"
+    assert part("a/b/f", "cat", "/x").stdout == "x\n"
+    for path, said in (("out", "No such file"), ("nosuch", "No such file"), ("../x", "relative path")):
+        ended = part(path, "true")
+        assert (ended.returncode, said in ended.stderr) == (125, True)
+    host("volume", "rm", "parts")
+
+
+def test_cp_sees_volumes_of_a_container_that_does_not_run(host: Host) -> None:
+    bound = host.top / "bound-cp"
+    bound.mkdir(exist_ok=True)
+    bound.chmod(0o777)
+    (bound / "file").write_text("bound\n")
+    words = ("-v", "kept:/srv", "-v", f"{bound}:/host:ro", "--tmpfs", "/fast")
+    host("run", "--name", "one", *words, BOX, "sh", "-c", "echo in > /srv/file; ln -s /srv /link")
+    assert "in\n" in host("cp", "one:/link/file", "-")
+    assert "bound\n" in host("cp", "one:/host/file", "-")
+    given = host.top / "given"
+    given.write_text("given\n")
+    host("cp", str(given), "one:/link/given")
+    assert "Read-only" in host.run("cp", str(given), "one:/host/given").stderr
+    assert host("run", "--rm", "-v", "kept:/x", BOX, "cat", "/x/given") == "given\n"
+    assert "given" not in host("diff", "one")
+    rows = {
+        row["Type"]: row for row in map(json.loads, host("system", "df", "--format", "json").splitlines())
+    }
+    assert (rows["Containers"]["TotalCount"], rows["Containers"]["Active"]) == ("1", "0")
+    assert (rows["Local Volumes"]["Active"], rows["Local Volumes"]["Reclaimable"]) == ("1", "0B (0%)")
+    assert "kept" in host("system", "df", "-v").partition("Local Volumes")[2]
+    host("rm", "one")
+    host("volume", "rm", "kept")
 
 
 NONSENSE = [

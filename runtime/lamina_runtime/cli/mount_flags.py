@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from lamina_runtime.container.wishes import Mount
+from lamina_runtime.container.wishes import SUBPATH, Mount
 from lamina_runtime.errors import UsageError
 
 TYPE_CHECKING = False
@@ -129,6 +129,11 @@ def _kept(text: str, fields: dict[str, list[str]], source: str, target: str, opt
         if "=" not in option:
             raise _wrong(text, f"volume-opt={option}: NAME=VALUE expected")
         options.append(f"opt={option}")
+    below = fields.get("volume-subpath", [""])[-1]
+    if below:
+        if below.startswith("/") or ".." in below.split("/"):
+            raise _wrong(text, f"volume-subpath {below!r} is to be a relative path within the volume")
+        options += [f"{SUBPATH}{os.path.normpath(below)}"] if os.path.normpath(below) != "." else []
     return Mount("volume", source, target, tuple(options))
 
 
@@ -162,7 +167,7 @@ _COMMON = frozenset(("target", "source", "readonly", "consistency"))
 _KEYS = {
     "bind": frozenset(("bind-propagation", "bind-nonrecursive", "bind-recursive")),
     "tmpfs": frozenset(("tmpfs-size", "tmpfs-mode")),
-    "volume": frozenset(("volume-nocopy", "volume-label", "volume-driver", "volume-opt")),
+    "volume": frozenset(("volume-nocopy", "volume-label", "volume-driver", "volume-opt", "volume-subpath")),
 }
 _NAMES = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly", "type": "type"}
 _NAMES |= {key: key for keys in (_COMMON, *_KEYS.values()) for key in keys}

@@ -16,10 +16,10 @@ import os
 import posixpath
 
 from lamina_runtime.container import capabilities, limits
-from lamina_runtime.container.common import DEVICES, NAMESPACES, USER
+from lamina_runtime.container.common import BELOW, DEVICES, NAMESPACES, USER
 from lamina_runtime.container.common import Map as Map
 from lamina_runtime.container.seccomp import default, emulation, profile, tables
-from lamina_runtime.container.wishes import NOTHING, Mount, Wishes
+from lamina_runtime.container.wishes import NOTHING, SUBPATH, Mount, Wishes
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.value import value
 
@@ -269,11 +269,9 @@ def _clean(path: str) -> str:
 
 def _mounts(wishes: Wishes, place: Place, kinds: Sequence[str]) -> list[dict[str, Any]]:
     table = [*_system(wishes, place, kinds), *_files(place)]
-    asked = [_asked(mount, place) for mount in wishes.mounts]
+    asked = asked_for(wishes, place.volumes)
     taken = {row["destination"] for row in asked}
     devices = [_bind(host, inside) for host, inside in wishes.devices]
-    # parents before what lies below them, whatever the order of the flags
-    asked.sort(key=lambda row: row["destination"].count("/"))
     return [row for row in table if row["destination"] not in taken] + asked + devices
 
 
@@ -300,18 +298,28 @@ def _files(place: Place) -> list[dict[str, Any]]:
     return [_bind(host, inside) for inside, host in place.files.items()]
 
 
-def _asked(mount: Mount, place: Place) -> dict[str, Any]:
+def asked_for(wishes: Wishes, volumes: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return what was wished to be mounted; `volumes` are their directories by their names."""
+    rows = [_asked(mount, volumes) for mount in wishes.mounts]
+    # parents before what lies below them, whatever the order of the flags
+    return sorted(rows, key=lambda row: row["destination"].count("/"))
+
+
+def _asked(mount: Mount, volumes: Mapping[str, str]) -> dict[str, Any]:
     target = _clean(mount.target)
     if target == "/":
         raise BundleError("a mount on / would hide the container")
     if mount.kind == "tmpfs":
         return _new(target, "tmpfs", ["nosuid", "nodev", *mount.options])
-    if mount.kind == "volume" and mount.source not in place.volumes:
+    if mount.kind == "volume" and mount.source not in volumes:
         raise BundleError(f"there is no volume {mount.source or 'without a name'}")
-    source = place.volumes[mount.source] if mount.kind == "volume" else mount.source
-    options = tuple(word for word in mount.options if word != "nocopy")
+    source = volumes[mount.source] if mount.kind == "volume" else mount.source
+    options = tuple(word for word in mount.options if word != "nocopy" and not word.startswith(SUBPATH))
     if not {"bind", "rbind"} & set(options):
         options = ("rbind", *options)
+    below = mount.subpath
+    if below:
+        return {**_bind(f"{source}/{below}", target, *options), BELOW: source}
     return _bind(source, target, *options)
 
 

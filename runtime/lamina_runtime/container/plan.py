@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from lamina_runtime.container import capabilities
-from lamina_runtime.container.common import DEVICES, USER
+from lamina_runtime.container.common import BELOW, DEVICES, USER
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.seccomp import assembler, tables
 from lamina_runtime.container.seccomp.emulation import NOTIFY
@@ -69,7 +69,7 @@ def container(spec: Spec) -> Iterator[Record]:
     yield from _root(spec)
     own = any(row["type"] == "mount" for row in spec.get("linux", {}).get("namespaces", ()))
     for mount in spec.get("mounts", ()):
-        yield from _mount(mount) if own else _copied(mount)
+        yield from mounted(mount) if own else _copied(mount)
     yield from _devices(spec.get("linux", {}))
     yield from parameters(spec.get("linux", {}).get("sysctl", {}))
     yield from _hidden(spec.get("linux", {}))
@@ -153,7 +153,8 @@ def _root(spec: Spec) -> Iterator[Record]:
     yield Record(Op.ROOT, spec["root"]["path"], "pivot" if own else "chroot", mode)
 
 
-def _mount(mount: Spec) -> Iterator[Record]:
+def mounted(mount: Spec) -> Iterator[Record]:
+    """Yield the record of one of a config.json's mounts."""
     attributes, propagation, rest, kind = 0, 0, [], ""
     for option in mount.get("options", ()):
         plain = option.removeprefix("r")
@@ -170,7 +171,9 @@ def _mount(mount: Spec) -> Iterator[Record]:
         if rest:
             raise PlanError(f"bind mount on {target}: unknown option {rest[0]}")
         recursive = "rec" if kind == "rbind" else ""
-        yield Record(Op.BIND, mount["source"], target, hex(attributes), recursive, propagation)
+        top = mount.get(BELOW, mount["source"])  # the rest of the source is not ours to trust
+        below = os.path.relpath(mount["source"], top) if BELOW in mount else ""
+        yield Record(Op.BIND, top, target, hex(attributes), recursive, propagation, below)
     else:
         source = mount.get("source", mount["type"])
         yield Record(Op.MOUNT, mount["type"], source, target, hex(attributes), ",".join(rest))

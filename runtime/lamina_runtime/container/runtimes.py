@@ -56,6 +56,11 @@ def check(wishes: Wishes) -> None:
     find(wishes.runtime)
     if wishes.root_emulation == "record":
         raise BundleError("--root-emulation record works with lamina's own launcher only, not with --runtime")
+    if any(mount.subpath for mount in wishes.mounts):
+        raise BundleError(
+            "volume-subpath works with lamina's own launcher only, not with --runtime",
+            hint="runtimes resolve links of the path without holding them within the volume",
+        )
     if wishes.init:
         _init()
 
@@ -94,7 +99,7 @@ def records(spec: Mapping[str, Any], wishes: Wishes, *, name: str, directory: Pa
         words.append("--cgroup-manager=disabled")
     for word in words:
         yield Record(Op.RUNTIME, word)
-    yield Record(Op.ROOT, spec["root"]["path"], "none", "rw")
+    yield Record(Op.ROOT, spec["root"]["path"], "aside", "rw")
     yield from plan.namespaces(spec["linux"], left=LEFT)
     before, after = _halves(handed(spec, wishes))
     yield Record(Op.BUNDLE, str(directory), name, before, after)

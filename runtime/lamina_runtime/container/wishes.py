@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
+SUBPATH = "subpath="  # option of a volume
+
+
 @value
 class Mount:
     """One of --mount, -v or --tmpfs; `source` is a path, a volume's name, or "" for a tmpfs."""
@@ -26,7 +29,12 @@ class Mount:
     kind: str  # "bind", "volume", "tmpfs"
     source: str
     target: str
-    options: tuple[str, ...] = ()  # as in a bundle: ro, rbind, rslave, size=...
+    options: tuple[str, ...] = ()  # as in a bundle: ro, rbind, rslave, size=...; SUBPATH
+
+    @property
+    def subpath(self) -> str:
+        """What of a volume is to be mounted, "" for all of it."""
+        return next((word.removeprefix(SUBPATH) for word in self.options if word.startswith(SUBPATH)), "")
 
 
 @value

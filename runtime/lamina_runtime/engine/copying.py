@@ -13,11 +13,15 @@ import stat
 import tempfile
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from lamina_runtime.container import copying
+from lamina_runtime.container import bundle, copying, plan
+from lamina_runtime.container.records import Op, Record
 from lamina_runtime.engine import containers, footing, inside
 from lamina_runtime.errors import LaminaError, NotFoundError, UsageError
+from lamina_runtime.value import replace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lamina_runtime.container.state import Container
     from lamina_runtime.engine.context import Engine
 
@@ -161,8 +165,23 @@ def _work(engine: Engine, container: Container, task: dict[str, Any], out: IO[by
         footing.prepare(engine, container, image, standing)
         task = {**task, "root": str(footing.root(container, standing))}
         tree = list(footing.tree(engine, container, image, standing))
+        if not task.get("export"):
+            tree += _mounts(engine, container, task["root"])
         with inside.started(task, standing.ids, tree=tree, stdin=stdin) as tar:
             _drain(tar, out)
+
+
+def _mounts(engine: Engine, container: Container, root: str) -> Iterator[Record]:
+    """Yield what mounts volumes and directories of the host in a container's tree."""
+    wishes = container.record.wishes
+    kept = replace(wishes, mounts=tuple(mount for mount in wishes.mounts if mount.kind != "tmpfs"))
+    if not kept.mounts:
+        return
+    from lamina_runtime.engine import volumes
+
+    yield Record(Op.ROOT, root, "aside", "rw")
+    for row in bundle.asked_for(kept, volumes.places(engine, kept)):
+        yield from plan.mounted(row)
 
 
 def _drain(tar: IO[bytes], out: IO[bytes]) -> None:

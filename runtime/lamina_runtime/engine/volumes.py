@@ -216,7 +216,7 @@ def populate(engine: Engine, settings: str, wishes: Wishes) -> None:
     """Copy what the image has into the volumes that are empty; the lock is the caller's."""
     mapped = engine.ids
     for mount in wishes.mounts:
-        if mount.kind != "volume" or "nocopy" in mount.options:
+        if mount.kind != "volume" or "nocopy" in mount.options or mount.subpath:
             continue
         volume = find(engine, mount.source)
         if volume.options or any(True for _ in _entries(volume.place)):

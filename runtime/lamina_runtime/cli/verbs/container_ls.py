@@ -27,7 +27,8 @@ COMMAND = Command(
         Flag("quiet", "Only display container IDs", short="q"),
         Flag("size", "Display total file sizes", short="s"),
     ),
-    details="Filters: id, name, label, status, exited, ancestor, before, since, network, volume, health",
+    details="Filters: id, name, label, status, exited, ancestor, before, since, network, volume, health, "
+    "restart-policy, should-start-on-boot",
 )
 HEADINGS = {
     "ID": "CONTAINER ID",
@@ -65,13 +66,14 @@ def run(parsed: Parsed, engine: Engine) -> int:
             output.line(one.container.id if full else one.container.id[:12])
         return 0
     sizes = parsed.switch("size") or ".Size" in form
-    rows = [_fields(engine, one, full=full, sizes=sizes) for one in found]
+    rows = [fields(engine, one, full=full, sizes=sizes) for one in found]
     plain = (*PLAIN, "Size") if parsed.switch("size") else PLAIN
     table.show(rows, table.Columns(HEADINGS, plain), form)
     return 0
 
 
-def _fields(engine: Engine, one: container_listing.Listed, *, full: bool, sizes: bool) -> dict[str, object]:
+def fields(engine: Engine, one: container_listing.Listed, *, full: bool, sizes: bool) -> dict[str, object]:
+    """Return what a row of the table may show."""
     record = one.container.record
     command = " ".join(record.command)
     mounts = [mount.source or mount.target for mount in record.wishes.mounts if mount.kind != "tmpfs"]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from lamina_runtime.cli import common, human, output, table
 from lamina_runtime.cli.flags import Command, Flag
+from lamina_runtime.cli.verbs import container_ls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lamina_runtime.cli.flags import Parsed
+    from lamina_runtime.engine.container_listing import Listed
     from lamina_runtime.engine.context import Engine
     from lamina_runtime.store.usage import Usage
 
@@ -36,21 +40,55 @@ DETAILS = {
 }
 
 
-def run(parsed: Parsed, engine: Engine) -> int:
-    """Print what the store takes."""
-    from lamina_runtime.engine import mounts
+CONTAINERS = ("ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names")
+VOLUMES = {"Name": "VOLUME NAME", "Links": "LINKS", "Size": "SIZE"}
 
-    store = engine.store
-    usage = store.usage()
+
+def run(parsed: Parsed, engine: Engine) -> int:
+    """Print what the store, containers and volumes take."""
+    from lamina_runtime.engine import container_listing, mounts, volumes
+
+    usage = engine.store.usage()
     used = {mount.image_id for mount in mounts.active(engine)}
-    if parsed.switch("verbose"):
-        output.line("Images space usage:\n")
-        table.show(
-            _details(engine, usage, used), table.Columns(DETAILS, tuple(DETAILS)), parsed.text("format")
-        )
+    containers = container_listing.chosen(engine, (), every=True)
+    form = parsed.text("format")
+    if not parsed.switch("verbose"):
+        known = [one.container for one in containers]
+        kept = [(volumes.size(one), bool(volumes.users(known, one.name))) for one in volumes.every(engine)]
+        written = [(one.size(), one.state not in ("created", "exited")) for one in containers]
+        rows = _rows(usage, used)
+        rows[1:1] = [_total("Containers", written), _total("Local Volumes", kept)]
+        table.show(rows, table.Columns(HEADINGS, tuple(HEADINGS)), form)
         return 0
-    table.show(_rows(usage, used), table.Columns(HEADINGS, tuple(HEADINGS)), parsed.text("format"))
+    output.line("Images space usage:\n")
+    table.show(_details(engine, usage, used), table.Columns(DETAILS, tuple(DETAILS)), form)
+    output.line("\nContainers space usage:\n")
+    shown = [container_ls.fields(engine, one, full=False, sizes=True) for one in containers]
+    table.show(shown, table.Columns(container_ls.HEADINGS, CONTAINERS), form)
+    output.line("\nLocal Volumes space usage:\n")
+    table.show(_volumes(engine, containers), table.Columns(VOLUMES, tuple(VOLUMES)), form)
     return 0
+
+
+def _total(name: str, found: Sequence[tuple[int, bool]]) -> dict[str, object]:
+    """Return the row of things with sizes, of which some are in use."""
+    size = sum(one for one, _ in found)
+    active = [one for one, in_use in found if in_use]
+    return _row(name, len(found), len(active), size, size - sum(active))
+
+
+def _volumes(engine: Engine, containers: Sequence[Listed]) -> list[dict[str, object]]:
+    from lamina_runtime.engine import volumes
+
+    known = [one.container for one in containers]
+    return [
+        {
+            "Name": one.name,
+            "Links": str(len(volumes.users(known, one.name))),
+            "Size": human.size(volumes.size(one)),
+        }
+        for one in volumes.every(engine)
+    ]
 
 
 def _rows(usage: Usage, used: set[str]) -> list[dict[str, object]]:
