@@ -5,6 +5,7 @@ from __future__ import annotations
 from lamina_runtime.value import value
 
 USER = "io.lamina.user"  # the annotation of a user whom only the container's own files know
+BELOW = "ioLaminaBelow"  # of a mount: the directory that links of its source must not lead out of
 DEVICES = {  # devices.txt of the kernel
     "null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0),
 }  # fmt: skip
