@@ -25,6 +25,8 @@ The command returns when the mount is usable; the server ends when it is unmount
   -f, --foreground stay in the foreground
   -d, --debug      stay in the foreground and print every request
   --ready-fd=N     with -f: write one byte to descriptor N when the mount is usable
+  --log=FILE       write messages to FILE, which is emptied first
+  --arguments-fd=N read the arguments from descriptor N, a NUL behind each; end where none come
   -V, --version    print the version
   -h, --help       print this
 
@@ -33,21 +35,29 @@ flatten copies up what it takes to make an upper plain, while it is not mounted.
 """
 
 
+LONGEST = 1 << 24  # bytes of all arguments; the kernel takes 2 MiB
+
+
 class Arguments:
     """A command line, taken apart."""
 
-    __slots__ = ("debug", "foreground", "options", "places", "ready_fd")
+    __slots__ = ("debug", "foreground", "log", "options", "places", "ready_fd")
 
     def __init__(self) -> None:
         self.options: list[str] = []
         self.places: list[str] = []
         self.foreground = self.debug = False
         self.ready_fd = -1
+        self.log = ""
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; return its exit status."""
     try:
+        if argv and argv[0].startswith("--arguments-fd="):
+            argv = _told(_descriptor(argv[0]))
+            if not argv:
+                return 0
         if argv and argv[0] == "check":
             from lamina_unionfs import check
 
@@ -83,7 +93,9 @@ def read_arguments(argv: Sequence[str]) -> Arguments:
         elif word == "-s":
             pass  # libfuse's "one thread": how many threads serve is ours to choose
         elif word.startswith("--ready-fd="):
-            arguments.ready_fd = _descriptor(word.partition("=")[2])
+            arguments.ready_fd = _descriptor(word)
+        elif word.startswith("--log="):
+            arguments.log = word.partition("=")[2]
         elif word == "-o":
             arguments.options.append(_argument_of(word, words))
         elif word.startswith("-o"):
@@ -104,15 +116,52 @@ def _argument_of(word: str, words: object) -> str:
     return value
 
 
-def _descriptor(text: str) -> int:
+def _descriptor(word: str) -> int:
+    name, _, text = word.partition("=")
     if not (text.isascii() and text.isdigit()) or len(text) > 9:
-        raise UsageError(f"--ready-fd needs a number, not '{text}'")
+        raise UsageError(f"{name} needs a number, not '{text}'")
     return int(text)
+
+
+def _told(fd: int) -> list[str]:
+    """Read arguments from a descriptor; whoever started us finds out meanwhile what they are."""
+    import posix
+
+    from lamina_unionfs import daemon, options, paths, session  # noqa: F401 - so that they are there
+
+    text = b""
+    try:
+        while piece := posix.read(fd, LONGEST):
+            text += piece
+            if len(text) > LONGEST:
+                raise UsageError(f"--arguments-fd: more than {LONGEST} bytes")
+    except OSError as error:
+        raise UsageError(f"--arguments-fd: {error.strerror}") from None
+    posix.close(fd)
+    words = text.split(b"\0")
+    if words.pop():
+        raise UsageError("--arguments-fd: no NUL behind the last argument")
+    return [paths.decode(word) for word in words]
+
+
+def _log_to(path: str) -> None:
+    import posix
+
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW | posix.O_CLOEXEC
+    try:
+        fd = posix.open(path, flags, 0o600)
+    except OSError as error:
+        raise DriverError(f"--log: {path}: {error.strerror}") from None
+    posix.dup2(fd, 1)
+    posix.dup2(fd, 2)
+    posix.close(fd)
 
 
 def _mount(arguments: Arguments) -> int:
     from lamina_unionfs import daemon, options, session
 
+    if arguments.log:
+        _log_to(arguments.log)
     strings = [f"fsname={_quoted(arguments.places[0])}"] if len(arguments.places) == 2 else []
     wanted = options.parse([*strings, *arguments.options])
     place = arguments.places[-1]

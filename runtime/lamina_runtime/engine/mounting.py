@@ -1,9 +1,9 @@
 """Mount images and unmount them.
 
-Theory.  The driver is a process of its own, started in the foreground of a session of its own: so
-its pid is known at once, and the lease on the image can be handed to it while it starts.  It says
+Theory.  The driver is a process of its own, started before anything is known (`drivers`): so its pid is
+there when it is needed, and the lease on the image can be handed to it before it works.  It says
 through a pipe that the mount is usable; if it ends before, its log says why.  Its start and our
-own are what a mount costs: whatever the size of the image, nothing of it is read.
+own, side by side, are what a mount costs: whatever the size of the image, nothing of it is read.
 
 With `kernel`, as root, EROFS is the kernel's own.  mount(8) puts the image on a loop device, and then
 the kernel wants the layers on such too; they are detached at once, which takes effect when the
@@ -14,13 +14,9 @@ from __future__ import annotations
 
 import errno
 import os
-import select
-import signal
-import sys
-import time
 
 from lamina_runtime import contexts
-from lamina_runtime.engine import mountinfo, mounts, naming, uppers
+from lamina_runtime.engine import drivers, mountinfo, mounts, naming, uppers
 from lamina_runtime.errors import LaminaError, NotFoundError, UsageError
 from lamina_runtime.value import replace, value
 
@@ -30,12 +26,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lamina_runtime.engine.context import Engine
+    from lamina_runtime.engine.drivers import Driver
     from lamina_runtime.engine.mounts import Mount
     from lamina_runtime.store.images import Image
 
 START_SECONDS = 60.0
-END_SECONDS = 30.0
-POLL = 0.002
 LARGEST_LOG = 4096
 FULLEST_PAGE = 4000
 
@@ -50,13 +45,21 @@ class Wish:
     kernel: bool = False
     options: tuple[str, ...] = ()
 
+    @property
+    def alone(self) -> bool:
+        """Whether the kernel does all of it."""
+        return self.kernel and not self.writable
+
 
 class BusyError(LaminaError):
     """A mount is in use."""
 
 
-def mount(engine: Engine, word: str, place: str, wish: Wish) -> Mount:
-    """Mount an image at a directory; return when it is usable."""
+def mount(engine: Engine, word: str, place: str, wish: Wish, *, driver: Driver | None = None) -> Mount:
+    """Mount an image at a directory; return when it is usable.  A `driver` may have started already."""
+    if driver is None and not wish.alone:
+        with drivers.started() as made:
+            return mount(engine, word, place, wish, driver=made)
     _check(wish)
     place = os.path.realpath(place)
     if not os.path.isdir(place):
@@ -78,15 +81,18 @@ def mount(engine: Engine, word: str, place: str, wish: Wish) -> Mount:
         undo.callback(mounts.forget, top, record)
         if wish.kernel:
             record = _mount_kernel(top, image, record, undo)
-        if wish.kernel and not wish.writable:
+        if driver is None:
             record = replace(record, lease=lease.keep())
         else:
-            server, reader = _start(top, record, _options(image, record, wish))
-            undo.callback(_end, server)
-            record = replace(record, pid=server, started=mounts.start_time(server) or 0, lease=lease.name)
+            undo.callback(driver.end)
+            record = replace(record, pid=driver.pid, lease=lease.name)
+            record = replace(record, started=mounts.start_time(driver.pid) or 0)
             mounts.write(top, record)
-            lease.hand_over(server)
-            _await(top, record, reader)
+            lease.hand_over(driver.pid)
+            driver.tell(
+                [f"--log={_log(top, record)}", "-o", _options(image, record, wish), "--", record.place]
+            )
+            _await(top, record, driver)
         mounts.write(top, record)
         undo.pop_all()
         return record
@@ -148,61 +154,18 @@ def _escaped(path: str) -> str:
     return path
 
 
-def _start(top: Path, record: Mount, options: str) -> tuple[int, int]:
-    """Start the driver; return its pid and the pipe through which it says that it is ready."""
-    import lamina_unionfs
-
-    script = os.path.join(os.path.dirname(str(lamina_unionfs.__file__)), "start.py")
-    reader, writer = os.pipe()
-    os.set_inheritable(writer, True)  # noqa: FBT003 - its only argument
-    log = str(top / f"{mounts.key(record.place)}.log")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-    argv = [
-        sys.executable,
-        "-I",
-        "-S",
-        script,
-        "-f",
-        f"--ready-fd={writer}",
-        "-o",
-        options,
-        "--",
-        record.place,
-    ]
-    here = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.chdir("/")  # the server must not hold the caller's directory
-        server = os.posix_spawn(
-            sys.executable,
-            argv,
-            os.environ,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-            ],
-            setsid=True,
-        )
-    finally:
-        os.fchdir(here)
-        os.close(here)
-        os.close(writer)
-    return server, reader
+def _log(top: Path, record: Mount) -> str:
+    return str(top / f"{mounts.key(record.place)}.log")
 
 
-def _await(top: Path, record: Mount, reader: int) -> None:
+def _await(top: Path, record: Mount, driver: Driver) -> None:
     """Wait until the mount is usable; raise LaminaError with the driver's reason if it is not to be."""
-    try:
-        ready, _, _ = select.select([reader], [], [], START_SECONDS)
-        if ready and os.read(reader, 1) == b"\0":
-            return
-    finally:
-        os.close(reader)
-    reason = (
-        "the driver did not answer"
-        if not ready
-        else _logged(top, record) or "the driver ended without a word"
-    )
+    usable = driver.is_usable(START_SECONDS)
+    if usable:
+        return
+    reason = "the driver did not answer"
+    if usable is not None:
+        reason = _logged(top, record) or driver.complaint() or "the driver ended without a word"
     helpless = "fusermount3" in reason and "access" not in reason
     raise LaminaError(
         f"cannot mount {record.name} at {record.place}: {reason}",
@@ -212,18 +175,10 @@ def _await(top: Path, record: Mount, reader: int) -> None:
 
 def _logged(top: Path, record: Mount) -> str:
     with contexts.suppress(FileNotFoundError):
-        text = (
-            (top / f"{mounts.key(record.place)}.log").read_bytes()[-LARGEST_LOG:].decode("utf-8", "replace")
-        )
+        with open(_log(top, record), "rb") as file:
+            text = file.read()[-LARGEST_LOG:].decode("utf-8", "replace")
         return text.strip().removeprefix("lamina-unionfs: ")
     return ""
-
-
-def _end(server: int) -> None:
-    with contexts.suppress(ProcessLookupError):
-        os.kill(server, signal.SIGTERM)
-    with contexts.suppress(ChildProcessError):
-        _wait(lambda: os.waitpid(server, os.WNOHANG)[0] != 0, END_SECONDS)
 
 
 def _mount_kernel(top: Path, image: Image, record: Mount, undo: contexts.ExitStack) -> Mount:
@@ -288,7 +243,9 @@ def unmount(engine: Engine, record: Mount, *, lazy: bool = False) -> None:
                 ) from error
             if error.errno not in (errno.ENOENT, errno.EINVAL):  # it is not mounted any more
                 raise
-        gone = _wait(lambda: not _serves(record), 1.0 if lazy else END_SECONDS)
+        gone = not _serves(record) or drivers.ended(
+            record.pid, 1.0 if lazy else drivers.END_SECONDS, began=record.started
+        )
         if gone:
             _clean(engine, top, record)
         elif not lazy:
@@ -300,17 +257,6 @@ def unmount(engine: Engine, record: Mount, *, lazy: bool = False) -> None:
 
 def _serves(record: Mount) -> bool:
     return bool(record.pid) and mounts.start_time(record.pid) == record.started
-
-
-def _wait(condition: object, seconds: float) -> bool:
-    """Ask again and again until something holds."""
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(POLL)
-    return True
 
 
 def tidy(engine: Engine, top: Path) -> None:

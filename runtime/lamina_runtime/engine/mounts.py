@@ -93,7 +93,7 @@ def locked(engine: Engine) -> Iterator[Path]:
 def write(top: Path, mount: Mount) -> None:
     """Write a record; it replaces the one of the same place."""
     path = top / f"{key(mount.place)}.json"
-    temporary = path.with_suffix(".new")
+    temporary = top / f"{key(mount.place)}.new"
     temporary.write_text(json.dump_own({"version": VERSION, **fields(mount)}), encoding="ascii")
     temporary.rename(path)
 

@@ -7,13 +7,11 @@ is removed by name; it remembers the image it was made over, as over another it 
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import stat
-from typing import TYPE_CHECKING
 
 from lamina_runtime.errors import LaminaError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -41,7 +39,7 @@ def checked(name: str) -> str:
 
 def take(engine: Engine, name: str, image_id: str) -> Path:
     """Return the directory of a named upper, or of a fresh one for "", with upper and work in it."""
-    top = folder(engine) / (checked(name) if name else FRESH + secrets.token_hex(8))
+    top = folder(engine) / (checked(name) if name else FRESH + os.urandom(8).hex())
     top.mkdir(mode=0o700, parents=True, exist_ok=True)
     label = top / "image"
     if label.exists():
@@ -72,4 +70,6 @@ def remove(top: Path) -> None:
             inner = os.path.join(path, name)
             if not os.path.islink(inner) and stat.S_IMODE(os.lstat(inner).st_mode) & 0o700 != 0o700:
                 os.chmod(inner, 0o700)
+    import shutil
+
     shutil.rmtree(top)

@@ -105,9 +105,12 @@ def remove(path: Path) -> bool:
 
 def remove_tree(path: Path) -> None:
     """Remove a directory and what is in it."""
-    import shutil  # it brings every archive format there is, and listings do without
+    try:
+        remove_all(path)
+    except OSError:  # then as much of it as can be
+        import shutil  # it brings every archive format there is, and commits do without
 
-    shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def below(path: Path) -> Iterator[Path]:

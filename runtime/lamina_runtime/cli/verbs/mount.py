@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lamina_runtime.cli.flags import Parsed
     from lamina_runtime.engine.context import Engine
+    from lamina_runtime.engine.drivers import Driver
 
 COMMAND = Command(
     ("mount", "image mount"),
@@ -50,6 +51,15 @@ def run(parsed: Parsed, engine: Engine) -> int:
         return _list(parsed, engine)
     if len(parsed.arguments) != 2:
         raise UsageError("'lamina mount' requires an image and a directory, or nothing to list mounts")
+    if parsed.switch("kernel"):
+        return _mount(parsed, engine, None)
+    from lamina_runtime.engine import drivers
+
+    with drivers.started() as driver:  # it comes up while we import the rest
+        return _mount(parsed, engine, driver)
+
+
+def _mount(parsed: Parsed, engine: Engine, driver: Driver | None) -> int:
     from lamina_runtime.engine import mounting
 
     wish = mounting.Wish(
@@ -59,7 +69,7 @@ def run(parsed: Parsed, engine: Engine) -> int:
         kernel=parsed.switch("kernel"),
         options=tuple(parsed.several("options")),
     )
-    mounting.mount(engine, parsed.arguments[0], parsed.arguments[1], wish)
+    mounting.mount(engine, parsed.arguments[0], parsed.arguments[1], wish, driver=driver)
     return 0
 
 

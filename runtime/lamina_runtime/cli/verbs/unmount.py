@@ -27,10 +27,9 @@ COMMAND = Command(
 
 def run(parsed: Parsed, engine: Engine) -> int:
     """Unmount by directory, by image, or all."""
-    from pathlib import Path
-
     from lamina_runtime.engine import mounting, mounts, uppers
     from lamina_runtime.errors import UsageError
+    from lamina_runtime.fspath import Path
 
     if bool(parsed.arguments) is parsed.switch("all"):
         raise UsageError("'lamina unmount' requires a directory, an image, or --all")
