@@ -304,9 +304,14 @@ bool lam_core_readonly(const struct lam_core *core)
 	return lam_may_write(core) < 0;
 }
 
+/* The kernel asks for the ACL of whatever is accessed by another than its owner: more often than for data. */
 bool lam_core_posix_acl(const struct lam_core *core)
 {
-	return !(core->flags & (LAM_CFG_NOACL | LAM_CFG_NOXATTR));
+	bool possible = !lam_core_readonly(core);
+
+	for (uint32_t i = 0; !possible && i < core->nlayers; i++)
+		possible = !lam_layer_no_acl(&core->layers[i]);
+	return possible && !(core->flags & (LAM_CFG_NOACL | LAM_CFG_NOXATTR));
 }
 
 bool lam_core_noxattr(const struct lam_core *core)

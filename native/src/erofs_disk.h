@@ -15,6 +15,7 @@
 
 #define COMPAT_CHECKSUM 0x1u
 #define COMPAT_PLAIN_PREFIXES 0x10u
+#define COMPAT_NO_ACL 0x80000000u /* of images that we make: no inode has a POSIX ACL */
 
 /* What does not matter without compression, and what is understood. */
 #define INCOMPAT_PADDING 0x1u

@@ -173,6 +173,7 @@ int lam_erofs_open(struct lam_erofs *fs, const void *base, uint64_t size, const 
 	if (le32_at(super + 8) & COMPAT_CHECKSUM && !checksum_good(fs))
 		return refuse(why, "has a wrong checksum");
 	fs->wide = le32_at(super + 80) & INCOMPAT_WIDE;
+	fs->no_acl = le32_at(super + 8) & COMPAT_NO_ACL;
 	fs->inodes = le64_at(super + 16);
 	fs->epoch = (int64_t)le64_at(super + 24);
 	fs->epoch_nsec = le32_at(super + 32);

@@ -256,6 +256,11 @@ static int image_statfs(const struct lam_layer *layer, struct statvfs *out)
 	return 0;
 }
 
+bool lam_layer_no_acl(const struct lam_layer *layer)
+{
+	return layer->image && layer->image->fs.no_acl;
+}
+
 static void image_close(struct lam_layer *layer)
 {
 	lam_image_free(layer->image);

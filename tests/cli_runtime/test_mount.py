@@ -27,7 +27,7 @@ def directory(lamina: Lamina, name: str = "mnt") -> Path:
 def record(lamina: Lamina) -> dict[str, object]:
     """Return the one record of a mount; root's lie in /run."""
     folder = Path("/run/lamina/mounts") if not lamina.user else lamina.top / "run/lamina/mounts"
-    found = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    found: list[dict[str, object]] = [json.loads(path.read_text()) for path in folder.glob("*.json")]
     (mine,) = [one for one in found if one["root"] == str(lamina.root)]
     return mine
 

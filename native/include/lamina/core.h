@@ -88,7 +88,7 @@ void lam_core_close(struct lam_core *core); /* NULL is fine; no verb may be runn
 
 /* Facts that front ends need at INIT. */
 bool lam_core_readonly(const struct lam_core *core);
-bool lam_core_posix_acl(const struct lam_core *core);
+bool lam_core_posix_acl(const struct lam_core *core);	/* there may be some */
 bool lam_core_noxattr(const struct lam_core *core);	/* LAM_CFG_NOXATTR */
 bool lam_core_only_images(const struct lam_core *core); /* no file has a descriptor of its own */
 

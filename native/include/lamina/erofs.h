@@ -46,8 +46,9 @@ struct lam_erofs {
 	uint32_t block_bits;
 	uint32_t ndevices;
 	uint32_t device_mask;
-	bool wide; /* 48-bit block numbers */
-	bool flat; /* all devices' blocks lie in the image, at 'begin'; the opener's choice */
+	bool wide;   /* 48-bit block numbers */
+	bool no_acl; /* no inode has a POSIX ACL */
+	bool flat;   /* all devices' blocks lie in the image, at 'begin'; the opener's choice */
 	uint8_t uuid[16];
 	uint8_t nprefixes;
 	struct lam_erofs_device *devices;

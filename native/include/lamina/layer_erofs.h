@@ -28,4 +28,7 @@ struct lam_devices {
 int lam_layer_erofs_open(struct lam_core *core, struct lam_layer *layer, const char *path, int fd,
 			 struct lam_devices *devices, struct lam_why *why);
 
+/* An image that says that nothing in it has a POSIX ACL. */
+bool lam_layer_no_acl(const struct lam_layer *layer);
+
 #endif

@@ -301,7 +301,8 @@ static int put_super(int fd, const struct lam_layout *layout, const unsigned cha
 	unsigned char block[LAM_BLOCK];
 	struct lam_erofs_super super = {
 		.magic = htole32(LAM_EROFS_MAGIC),
-		.feature_compat = htole32(LAM_EROFS_COMPAT_CHECKSUM | LAM_EROFS_COMPAT_MTIME),
+		.feature_compat = htole32(LAM_EROFS_COMPAT_CHECKSUM | LAM_EROFS_COMPAT_MTIME |
+					  (layout->has_acl ? 0 : LAM_EROFS_COMPAT_NO_ACL)),
 		.blkszbits = LAM_IMAGE_BLOCK_BITS,
 		.root_nid = htole16((uint16_t)nid_of(layout->tree->root)),
 		.inos = htole64(layout->inodes),

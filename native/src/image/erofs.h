@@ -11,6 +11,7 @@
 #define LAM_EROFS_SLOT_SIZE 128u /* of a device */
 #define LAM_EROFS_COMPAT_CHECKSUM 0x1u
 #define LAM_EROFS_COMPAT_MTIME 0x2u
+#define LAM_EROFS_COMPAT_NO_ACL 0x80000000u /* our own: no inode has a POSIX ACL */
 #define LAM_EROFS_INCOMPAT_CHUNKED 0x4u
 #define LAM_EROFS_INCOMPAT_DEVICES 0x8u
 

@@ -37,6 +37,7 @@ struct lam_layout {
 	struct lam_tree_xattr **buckets;
 	uint64_t mask;
 	uint64_t xattr_count;
+	int has_acl;		       /* some inode has a POSIX ACL */
 	struct lam_tree_xattr *shared; /* in the order of their ids */
 	struct lam_tree_xattr **shared_tail;
 	uint64_t inodes;

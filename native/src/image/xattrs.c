@@ -11,17 +11,22 @@
 #include <xxhash.h>
 
 #define FIRST_BUCKETS 1024
+#define PREFIX_USER 1
+#define PREFIX_ACL 2
+#define PREFIX_DEFAULT_ACL 3
+#define PREFIX_TRUSTED 4
+#define PREFIX_SECURITY 6
 
 /* Names that end in a dot are beginnings. */
 static const struct {
 	const char *text;
 	uint8_t prefix;
 } prefixes[] = {
-	{ "user.", 1 },
-	{ "system.posix_acl_access", 2 },
-	{ "system.posix_acl_default", 3 },
-	{ "trusted.", 4 },
-	{ "security.", 6 },
+	{ "user.", PREFIX_USER },
+	{ "system.posix_acl_access", PREFIX_ACL },
+	{ "system.posix_acl_default", PREFIX_DEFAULT_ACL },
+	{ "trusted.", PREFIX_TRUSTED },
+	{ "security.", PREFIX_SECURITY },
 };
 
 /* A union reads these as its own: a layer cannot set them. */
@@ -47,7 +52,7 @@ static uint8_t cut_prefix(struct lam_index_xattr *xattr, uint16_t mode)
 			continue;
 		if ((xattr->name_size == size) == (prefixes[i].text[size - 1] == '.'))
 			return 0;
-		if (prefixes[i].prefix == 1 && !S_ISREG(mode) && !S_ISDIR(mode))
+		if (prefixes[i].prefix == PREFIX_USER && !S_ISREG(mode) && !S_ISDIR(mode))
 			return 0;
 		xattr->name += size;
 		xattr->name_size -= size;
@@ -107,6 +112,7 @@ static struct lam_tree_xattr *intern(struct lam_layout *layout, const struct lam
 	known->chain = layout->buckets[hash & layout->mask];
 	layout->buckets[hash & layout->mask] = known;
 	layout->xattr_count++;
+	layout->has_acl |= prefix == PREFIX_ACL || prefix == PREFIX_DEFAULT_ACL;
 	return known;
 }
 
