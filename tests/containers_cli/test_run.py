@@ -172,3 +172,22 @@ def test_the_mask_of_new_files_is_nobodys_who_starts_it(host: Host) -> None:
     finally:
         os.umask(before)
     assert ended.stdout == "0022\n644\n"
+
+
+def test_only_streams_that_are_attached_are_shown(host: Host) -> None:
+    script = "echo out; echo err >&2; cat"
+    for words, seen in (
+        (("-a", "stdout"), ("out\n", "")),
+        (("-a", "STDERR"), ("", "err\n")),
+        (("-i", "-a", "stdin", "-a", "stdout"), ("out\nin\n", "")),
+    ):
+        ended = host.run("run", "--rm", *words, IMAGE, "sh", "-c", script, stdin="in\n")
+        assert (ended.stdout, ended.stderr) == seen
+    assert host.run("run", "--rm", "-a", "nosuch", IMAGE, "true").returncode == 125
+
+
+def test_the_host_name_is_in_the_environment(host: Host) -> None:
+    script = "test $HOSTNAME = $(hostname) && echo $HOSTNAME"
+    assert host("run", "--rm", "-h", "box", IMAGE, "sh", "-c", script) == "box\n"
+    for words in ((), ("--uts", "host")):
+        assert host("run", "--rm", *words, IMAGE, "sh", "-c", script) != "\n"

@@ -29,6 +29,7 @@ class Watch:
     terminal: bool
     keys: bytes = attaching.DETACH
     proxy: bool = True  # signals to us are the container's
+    shown: tuple[int, ...] = (1, 2)  # its streams that are
 
 
 def check_terminal(*, stdin: bool, terminal: bool) -> None:
@@ -59,6 +60,7 @@ def watch(client: socket.socket, wished: Watch, kill: Callable[[int], None] | No
             terminal=wished.terminal and os.isatty(0),
             kill=kill if wished.proxy else None,
             keys=wished.keys,
+            shown=wished.shown,
         )
     except attaching.AttachError:
         return LOST  # the monitor was killed, and the container with it

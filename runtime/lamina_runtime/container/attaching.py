@@ -22,7 +22,7 @@ from lamina_runtime.value import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
     from pathlib import Path
     from typing import Any
 
@@ -69,9 +69,11 @@ def attach(
     terminal: bool,
     kill: Callable[[int], None] | None,
     keys: bytes = DETACH,
+    shown: Container[int] = (1, 2),
 ) -> Ended:
     """Copy between our streams and the container until it ends or the user detaches.
 
+    `shown` are those of its streams that go to ours.
     `kill` gets the signals that are sent to us, for the container; None leaves them to us.
     """
     with contexts.ExitStack() as stack:
@@ -81,10 +83,10 @@ def attach(
         if terminal:
             stack.enter_context(_raw())
             stack.enter_context(_sizes(client))
-        return _copy(client, wake, keys=keys if terminal else b"", stdin=stdin)
+        return _copy(client, wake, keys=keys if terminal else b"", stdin=stdin, shown=shown)
 
 
-def _copy(client: socket.socket, wake: int, *, keys: bytes, stdin: bool) -> Ended:
+def _copy(client: socket.socket, wake: int, *, keys: bytes, stdin: bool, shown: Container[int]) -> Ended:
     outgoing = b""
     reading, held = stdin, b""
     while True:
@@ -92,7 +94,7 @@ def _copy(client: socket.socket, wake: int, *, keys: bytes, stdin: bool) -> Ende
         ready, writable, _ = select.select(wanted, [client] if outgoing else [], [])
         if wake in ready:
             os.read(wake, 4096)
-        if client in ready and (ended := _show(client)) is not None:
+        if client in ready and (ended := _show(client, shown)) is not None:
             return ended
         if 0 in ready:
             data = os.read(0, PACKET - 1)
@@ -112,7 +114,7 @@ def _copy(client: socket.socket, wake: int, *, keys: bytes, stdin: bool) -> Ende
                 outgoing, reading = b"", False
 
 
-def _show(client: socket.socket) -> Ended | None:
+def _show(client: socket.socket, shown: Container[int]) -> Ended | None:
     try:
         packet = client.recv(PACKET, socket.MSG_DONTWAIT)
     except (BlockingIOError, ConnectionResetError):  # "reset": it ended and did not read all; said once
@@ -124,7 +126,9 @@ def _show(client: socket.socket) -> Ended | None:
         return Ended(int(data))
     if not kind:
         raise AttachError("the container's monitor is gone")
-    _write(2 if kind == b"e" else 1, data)
+    fd = 2 if kind == b"e" else 1
+    if fd in shown:
+        _write(fd, data)
     return None
 
 

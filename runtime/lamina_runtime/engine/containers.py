@@ -273,7 +273,7 @@ def _bundle(
 ) -> dict[str, Any]:
     run, mapped = container.run, standing.ids
     wishes = container.record.wishes
-    hostname = wishes.hostname or container.id[:12]
+    hostname = wishes.hostname or (os.uname().nodename if "uts" in wishes.share else container.id[:12])
     own = networking.write_files(container, network, hostname)
     own |= confinement.files(mapped, run)
     profile = confinement.profile(wishes)
@@ -298,7 +298,7 @@ def _bundle(
         parameters=networking.PARAMETERS if proc and network.own and not network.files else {},
         profile=profile,
     )
-    config = bundle.make(image.config.config, wishes, place)
+    config = bundle.make(image.config.config, replace(wishes, hostname=hostname), place)
     config["hostname"] = (
         hostname if any(row["type"] == "uts" for row in config["linux"]["namespaces"]) else ""
     )

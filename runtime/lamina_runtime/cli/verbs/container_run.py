@@ -37,6 +37,7 @@ def run(parsed: Parsed, engine: Engine) -> int:
     if not detached:
         from lamina_runtime.cli import watching
 
+        _streams(parsed)
         watching.check_terminal(stdin=parsed.switch("interactive"), terminal=parsed.switch("tty"))
     keys = attaching.detach_keys(parsed.text("detach_keys"))
     container = creating.create(parsed, engine)
@@ -56,8 +57,10 @@ def _watched(parsed: Parsed, engine: Engine, container: Container, keys: bytes) 
     from lamina_runtime.container import attaching
     from lamina_runtime.engine import containers, stopping
 
+    streams = _streams(parsed)
     wished = watching.Watch(
-        stdin=parsed.switch("interactive"),
+        stdin=parsed.switch("interactive") and "stdin" in streams,
+        shown=tuple(fd for fd, name in ((1, "stdout"), (2, "stderr")) if name in streams),
         terminal=parsed.switch("tty"),
         keys=keys,
         proxy=parsed.switch("sig_proxy"),
@@ -74,6 +77,17 @@ def _watched(parsed: Parsed, engine: Engine, container: Container, keys: bytes) 
         if status is not None:
             stopping.after_watched(engine, container)
     return 0 if status is None else status
+
+
+def _streams(parsed: Parsed) -> list[str]:
+    """Return the streams that --attach names; all of them where it names none."""
+    known = ["stdin", "stdout", "stderr"]
+    named = [word.lower() for word in parsed.several("attach")]
+    if not set(named) <= set(known):
+        from lamina_runtime.errors import UsageError
+
+        raise UsageError("valid streams for --attach are STDIN, STDOUT and STDERR")
+    return named or known
 
 
 def _forget(engine: Engine, container: Container) -> None:

@@ -42,7 +42,12 @@ def run(parsed: Parsed, engine: Engine) -> int:
     from lamina_runtime.engine import comparing
 
     with store.lease("diff"):
-        before, after = comparing.stacks(store, parsed.arguments)
+        try:
+            before, after = comparing.stacks(store, parsed.arguments)
+        except NotFoundError as missing:
+            if len(parsed.arguments) > 1:
+                raise
+            raise NotFoundError(f"no such container, image or layer: {parsed.arguments[0]}") from missing
         found = comparing.changes(store, before, after, contents=parsed.switch("contents"))
         _show(({"Kind": one.kind, "Path": one.path, "Size": one.size} for one in found), form)
     return 0

@@ -17,6 +17,9 @@ COMMAND = Command(
     ("info", "system info"), "[OPTIONS]", "Display system-wide information", flags=(common.FORMAT_ONE,)
 )
 TITLES = {
+    "ContainersRunning": " Running",
+    "ContainersPaused": " Paused",
+    "ContainersStopped": " Stopped",
     "ServerVersion": "Version",
     "PythonVersion": "Python version",
     "KernelVersion": "Kernel version",
@@ -37,10 +40,16 @@ def run(parsed: Parsed, engine: Engine) -> int:
     """Print where images are, and what this system can do."""
     from lamina_unionfs import __version__
 
-    from lamina_runtime.engine import footing, mounts
+    from lamina_runtime.engine import container_listing, footing, mounts
 
     system = os.uname()
+    states = [one.state for one in container_listing.chosen(engine, (), every=True)]
+    running, paused = states.count("running"), states.count("paused")
     found: dict[str, object] = {
+        "Containers": len(states),
+        "ContainersRunning": running,
+        "ContainersPaused": paused,
+        "ContainersStopped": len(states) - running - paused,
         "Images": len(engine.store.images.list()),
         "Mounts": len(mounts.active(engine)),
         "ServerVersion": __version__,
