@@ -52,15 +52,15 @@ def _offers_uring() -> bool:
         return False
 
 
-def command(column: Column, lowers: Sequence[Path], top: Path) -> list[str]:
-    """Return the command line that mounts a column at m of the directory `top`."""
+def command(column: Column, lowers: Sequence[Path], top: Path, further: Sequence[str] = ()) -> list[str]:
+    """Return the command line that mounts a column at m of the directory `top`, with further options."""
     names = ":".join(map(str, lowers))
     start: list[str] = []
     if column.kind == "overlay" and len(names) > LONGEST:
         # mount(2) takes one page of options: the layers by names relative to where they all lie.
         start = ["env", "-C", str(lowers[0].parent)]
         names = ":".join(path.name for path in lowers)
-    options = ",".join([f"lowerdir={names},upperdir={top}/u,workdir={top}/w", *column.options])
+    options = ",".join([f"lowerdir={names},upperdir={top}/u,workdir={top}/w", *column.options, *further])
     if column.kind == "overlay":
         return [*start, "mount", "-t", "overlay", "overlay", "-o", options, f"{top}/m"]
     program = str(DRIVER) if column.kind == "lamina" else "fuse-overlayfs"

@@ -143,7 +143,8 @@ def _ready(row: Row, column: Column, bed: Bed, pin: list[str]) -> Iterator[Ready
             at = Path(lowers[0]) if row.bare == "lower" else top / "m"
             union = mounting.Union(at, pin, None, 0)
         else:
-            argv = mounting.command(column, lowers, top)
+            further = ("volatile",) if row.volatile and column.kind != "fuse-overlayfs" else ()
+            argv = mounting.command(column, lowers, top, further)
             union = stack.enter_context(mounting.mounted(column, argv, top / "m", pin))
         for words in row.before:
             client.run(_words(words, row, lowers, union.at, union.prefix))

@@ -101,9 +101,12 @@ def _copyups(scale: Scale) -> list[Row]:
     def each(verb: str) -> Words:
         return ("each", verb, "{m}/d", str(scale.files))
 
-    def whole(name: str, kind: str, title: str, goals: dict[str, Goal]) -> Row:
+    def whole(name: str, kind: str, title: str, goals: dict[str, Goal], *, volatile: bool = False) -> Row:
         change, steady = ("change", "{m}/large"), ("seqread", "{l}/large")
-        return Row(name, title, "copy-up", on(kind), change, (), steady, kind, operations=1, goals=goals)
+        return Row(
+            name, title, "copy-up", on(kind), change, (), steady, kind, operations=1, goals=goals,
+            volatile=volatile,
+        )  # fmt: skip
 
     count, size, large = scale.files, scale.meta_size >> 10, f"{scale.large >> 20} MiB"
     return [
@@ -120,6 +123,9 @@ def _copyups(scale: Scale) -> list[Row]:
             operations=count, goals=both(0.8, 0.3), ids=SYSTEM_IDS + 1,
         ),
         whole("copyup-ext4", "ext4", f"copy up {large}, ext4", both(0.7, 1.0)),
+        whole(
+            "copyup-volatile", "ext4", f"copy up {large}, ext4, volatile", both(0.7, 1.0), volatile=True,
+        ),
         whole("copyup-reflink", "xfs", f"copy up {large}, xfs reflink", both(2.0, 0.5)),
     ]  # fmt: skip
 

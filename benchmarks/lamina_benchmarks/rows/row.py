@@ -72,7 +72,8 @@ class Row:
     and 'operations' how often it does what its title says.  'bare' says what stands for the mount
     without a union: "lower", "upper" (an empty directory) or nothing.  'value' is the time of
     'work', or what the mount itself has: "start", "memory".  A row that is taken 'once' has one
-    sample in the first placement alone; 'ids' is how many user ids the work needs.
+    sample in the first placement alone; 'ids' is how many user ids the work needs.  'volatile' asks
+    the kernel and us to leave the upper's data in memory, as fuse-overlayfs does unasked.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Row:
     ids: int = 1
     quick: bool = True
     once: bool = False
+    volatile: bool = False
 
     def heading(self) -> Heading:
         """Return what readers of results know of the row."""
