@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@
 #define WINDOW (2u << 20)  /* mapped at a time */
 #define AHEAD (4 * WINDOW) /* read from the disk meanwhile */
 #define CEPH_MAGIC 0x00c36400
+#define FEW 64		 /* extents; each costs FICLONE some microseconds */
 #define TINY (16u << 10) /* fits any thread's stack */
 
 static int write_all(int to, const char *buf, size_t size, uint64_t offset)
@@ -131,6 +133,22 @@ int lam_copy_shared(int from, int to, uint64_t size)
 	if (ioctl(to, FICLONE, from) < 0)
 		return errno == EOPNOTSUPP || errno == ENOTTY ? -EOPNOTSUPP : -EXDEV;
 	return ftruncate(to, (off_t)size) < 0 ? -errno : 0;
+}
+
+bool lam_extents_few(int from)
+{
+	union {
+		struct fiemap map;
+		char room[sizeof(struct fiemap) + FEW * sizeof(struct fiemap_extent)];
+	} found = { .map = { .fm_length = FIEMAP_MAX_OFFSET, .fm_extent_count = FEW } };
+	struct fiemap_extent *extents = found.map.fm_extents;
+
+	if (ioctl(from, FS_IOC_FIEMAP, &found.map) < 0)
+		return false;
+	for (uint32_t i = 0; i < found.map.fm_mapped_extents; i++)
+		if (extents[i].fe_flags & (FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_UNKNOWN))
+			return false; /* sharing would write it first */
+	return found.map.fm_mapped_extents < FEW;
 }
 
 int lam_copy_data(int from, int to, uint64_t size, bool sparse)

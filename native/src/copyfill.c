@@ -20,6 +20,17 @@ bool lam_copy_takes_long(const struct lam_core *core, const struct lam_layer *la
 	return bytes > LAM_SMALL_COPY || (bytes > 0 && layer->slow_sync && core->fsync != LAM_FSYNC_VOLATILE);
 }
 
+static bool may_share(const struct lam_layer *layer, const struct lam_contents *from)
+{
+	return from->fd >= 0 && layer->slow_sync && !layer->unshared;
+}
+
+bool lam_copy_shares_soon(const struct lam_layer *layer, const struct lam_contents *from,
+			  const struct statx *st)
+{
+	return may_share(layer, from) && lam_dev(st) == layer->dev && lam_extents_few(from->fd);
+}
+
 static int copy_bytes(const struct lam_core *core, const struct lam_layer *layer,
 		      const struct lam_contents *from, int to, const struct statx *st)
 {
@@ -32,10 +43,9 @@ static int copy_bytes(const struct lam_core *core, const struct lam_layer *layer
 }
 
 int lam_copy_contents(struct lam_core *core, struct lam_node *node, struct lam_layer *layer,
-		      const struct lam_contents *from, int to, const struct statx *st)
+		      const struct lam_contents *from, int to, const struct statx *st, bool shared_only)
 {
-	bool slow = lam_copy_takes_long(core, layer, st->stx_size);
-	bool may_share = from->fd >= 0 && layer->slow_sync && !layer->unshared;
+	bool slow = !shared_only && lam_copy_takes_long(core, layer, st->stx_size);
 	int shared = -EXDEV, rc = 0;
 
 	if (slow) {
@@ -43,9 +53,11 @@ int lam_copy_contents(struct lam_core *core, struct lam_node *node, struct lam_l
 		core->lulls++;
 		pthread_mutex_unlock(&core->lock);
 	}
-	if (may_share)
+	if (may_share(layer, from))
 		shared = lam_copy_shared(from->fd, to, st->stx_size);
-	if (shared < 0)
+	if (shared < 0 && shared_only)
+		rc = -LAM_EAGAIN;
+	else if (shared < 0)
 		rc = copy_bytes(core, layer, from, to, st);
 	if (slow) {
 		pthread_mutex_lock(&core->lock);
@@ -69,7 +81,7 @@ static int fill_in_place(struct lam_core *core, struct lam_node *node, int to, c
 		rc = lam_at_contents(core, &data, O_RDONLY, &from, NULL);
 	if (rc < 0)
 		return rc;
-	rc = lam_copy_contents(core, node, layer, &from, to, st);
+	rc = lam_copy_contents(core, node, layer, &from, to, st, false);
 	lam_close(&from.fd);
 	return rc;
 }

@@ -31,6 +31,7 @@ struct copy {
 	struct lam_wish *wish;	  /* NULL: nothing but the copy is asked for */
 	struct lam_contents from; /* the data, if it is copied */
 	bool copies;
+	bool shared_only; /* whoever asks may not wait for more */
 	enum lam_copy how;
 	bool metacopy; /* leave the data below */
 	bool indexed;
@@ -120,7 +121,8 @@ static int fill_temp(struct lam_core *core, struct copy *copy)
 		if (ftruncate(copy->temp.fd, (off_t)copy->st.stx_size) < 0)
 			return -errno;
 	} else if (copy->copies) {
-		rc = lam_copy_contents(core, copy->node, copy->layer, &copy->from, copy->temp.fd, &copy->st);
+		rc = lam_copy_contents(core, copy->node, copy->layer, &copy->from, copy->temp.fd, &copy->st,
+				       copy->shared_only);
 		if (rc == 0) /* it may have lost its name meanwhile */
 			rc = lam_at_top(core, copy->node, &copy->at);
 	}
@@ -273,8 +275,9 @@ static int prepare(struct lam_core *core, const struct lam_caller *caller, struc
 	rc = lam_at_top(core, node, &copy->at);
 	if (rc == 0)
 		rc = open_source(core, copy);
-	if (rc == 0 && copy->copies && !may_block(caller) &&
-	    lam_copy_takes_long(core, copy->layer, copy->st.stx_size))
+	copy->shared_only = rc == 0 && copy->copies && !may_block(caller) &&
+			    lam_copy_takes_long(core, copy->layer, copy->st.stx_size);
+	if (copy->shared_only && !lam_copy_shares_soon(copy->layer, &copy->from, &copy->st))
 		rc = -LAM_EAGAIN;
 	if (rc == 0)
 		lam_copy_owner(core, &copy->at, &copy->st);

@@ -80,7 +80,9 @@ static bool probe_xattr(struct lam_core *core, int work)
 static void probe(struct lam_core *core, struct lam_layer *layer, int work)
 {
 	struct statfs fs;
+	struct statx st;
 
+	layer->dev = lam_stat_at(work, "", &st) == 0 ? lam_dev(&st) : 0;
 	layer->abilities = LAM_UP_RENAME_WH; /* until it fails */
 	layer->abilities |= probe_tmpfile(core, work);
 	if (probe_mknod(work))

@@ -2,6 +2,7 @@
 /* test_follow - who starves in SCHED_IDLE is rescued, who sleeps or works is left alone */
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,7 +13,7 @@
 
 struct ward {
 	atomic_int tid;
-	atomic_bool spins;
+	sem_t wakes; /* it sleeps until then: nobody who wants a CPU, however busy the machine is */
 	atomic_bool stop;
 	int policy;
 };
@@ -52,9 +53,10 @@ static void *run(void *arg)
 	pin_to(first_cpu());
 	EXPECT(sched_setscheduler(0, ward->policy, &param) == 0);
 	atomic_store(&ward->tid, gettid());
+	while (sem_wait(&ward->wakes) < 0)
+		;
 	while (!atomic_load(&ward->stop))
-		if (!atomic_load(&ward->spins))
-			pause_ms(1);
+		;
 	return NULL;
 }
 
@@ -62,6 +64,7 @@ static pthread_t start(struct ward *ward)
 {
 	pthread_t thread;
 
+	EXPECT(sem_init(&ward->wakes, 0, 0) == 0);
 	EXPECT(pthread_create(&thread, NULL, run, ward) == 0);
 	while (!atomic_load(&ward->tid))
 		pause_ms(1);
@@ -71,7 +74,9 @@ static pthread_t start(struct ward *ward)
 static void end(struct ward *ward, pthread_t thread)
 {
 	atomic_store(&ward->stop, true);
+	EXPECT(sem_post(&ward->wakes) == 0);
 	pthread_join(thread, NULL);
+	sem_destroy(&ward->wakes);
 }
 
 static bool may_turn_back(void)
@@ -99,8 +104,7 @@ static void rescues_who_starves(void)
 	pthread_t threads[2] = { start(&idler), start(&hog) };
 
 	watch(&srv, &idler);
-	atomic_store(&hog.spins, true);
-	atomic_store(&idler.spins, true);
+	EXPECT(sem_post(&hog.wakes) == 0 && sem_post(&idler.wakes) == 0);
 	for (int i = 0; i < LOOKS && !atomic_load(&srv.watch.rescued); i++) {
 		pause_ms(LAM_WATCH_MS + 1);
 		lam_watch_look(&srv, false);

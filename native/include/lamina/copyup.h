@@ -68,11 +68,15 @@ int lam_set_origin(struct lam_core *core, const struct lam_at *at, int fd, const
 bool lam_copy_takes_long(const struct lam_core *core, const struct lam_layer *layer, uint64_t bytes);
 /*
  * Copy the data of 'node', which 'from' has open, into the descriptor 'to', without the lock if it
- * takes long.  Whoever else wants the node copied waits for LAM_NODE_COPYING to go.
+ * takes long.  Whoever else wants the node copied waits for LAM_NODE_COPYING to go.  'shared_only':
+ * -LAM_EAGAIN if blocks cannot be shared; 'to' is as it was.
  */
 struct lam_contents;
 int lam_copy_contents(struct lam_core *core, struct lam_node *node, struct lam_layer *layer,
-		      const struct lam_contents *from, int to, const struct statx *st);
+		      const struct lam_contents *from, int to, const struct statx *st, bool shared_only);
+/* May a copy on 'layer' share the blocks of 'from' in no time?  Then no other thread is worth waking. */
+bool lam_copy_shares_soon(const struct lam_layer *layer, const struct lam_contents *from,
+			  const struct statx *st);
 /* Bring data into a metadata-only copy in place; until its mark goes, readers use the lower. */
 int lam_metacopy_fill(struct lam_core *core, struct lam_node *node, enum lam_copy how);
 
@@ -118,6 +122,8 @@ int lam_remove_entries(int fd, const char *keep, unsigned int depth);
  * these two files; and 'to' is as it was.
  */
 int lam_copy_shared(int from, int to, uint64_t size);
+/* Are the blocks of 'from' few and all on the disk, so that sharing them is soon done? */
+bool lam_extents_few(int from);
 /* Copy 'size' bytes with their holes from 'from' to the empty file 'to': copy_file_range, or read and write. */
 int lam_copy_data(int from, int to, uint64_t size, bool sparse);
 
