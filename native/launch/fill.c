@@ -310,6 +310,9 @@ int lam_root_open(const struct lam_plan *plan)
 	tree = clone_tree(AT_FDCWD, record->arg[0], true);
 	if (tree < 0)
 		lam_fail(LAM_FAILED, -tree, "root %s", record->arg[0]);
+	err = set_attributes(tree, lam_record_number(record, 3, 0), 0, false);
+	if (err < 0)
+		lam_fail(LAM_FAILED, -err, "root %s: its flags", record->arg[0]);
 	target = open(record->arg[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
 	err = target < 0 ? -errno : attach(dup(tree), target);
 	if (err < 0)

@@ -62,7 +62,8 @@ enum lam_op {
 	/* the namespaces */
 	LAM_OP_NAMESPACES = 20, /* CLONE_NEW* of those to make */
 	LAM_OP_JOIN = 21,	/* pid, CLONE_NEW*: those to enter; when it began (state.h), or 0 */
-	LAM_OP_ROOT = 22,	/* path, "pivot" or "chroot" or "aside" (filled, not entered), "ro" or "rw" */
+	LAM_OP_ROOT = 22,	/* path, "pivot" or "chroot" or "aside" (filled, not entered), "ro" or "rw",
+				 * MOUNT_ATTR_* */
 
 	/* what fills the root, in this order */
 	LAM_OP_MOUNT = 40, /* type, source, target, MOUNT_ATTR_*, options */

@@ -87,8 +87,11 @@ def make(image: ContainerConfig, wishes: Wishes, place: Place) -> dict[str, Any]
     if place.uids:
         linux["uidMappings"] = _maps(place.uids)
         linux["gidMappings"] = _maps(place.gids)
-    if wishes.resources:
-        linux["resources"] = limits.resources(wishes.resources)
+    resources = limits.resources(wishes.resources) if wishes.resources else {}
+    if not wishes.privileged:
+        resources["devices"] = [{"allow": False, "access": "rwm"}]
+    if resources:
+        linux["resources"] = resources
     if wishes.sysctls or place.parameters:
         linux["sysctl"] = {**place.parameters, **wishes.sysctls}
     if place.mounts:
@@ -271,7 +274,7 @@ def _mounts(wishes: Wishes, place: Place, kinds: Sequence[str]) -> list[dict[str
     table = [*_system(wishes, place, kinds), *_files(place)]
     asked = asked_for(wishes, place.volumes)
     taken = {row["destination"] for row in asked}
-    devices = [_bind(host, inside) for host, inside in wishes.devices]
+    devices = [_bind(host, inside, "bind", "dev") for host, inside in wishes.devices]
     return [row for row in table if row["destination"] not in taken] + asked + devices
 
 

@@ -68,8 +68,9 @@ def container(spec: Spec) -> Iterator[Record]:
     yield from namespaces(spec.get("linux", {}))
     yield from _root(spec)
     own = any(row["type"] == "mount" for row in spec.get("linux", {}).get("namespaces", ()))
+    denied = _denies_devices(spec.get("linux", {}))
     for mount in spec.get("mounts", ()):
-        yield from mounted(mount) if own else _copied(mount)
+        yield from mounted(mount, denied=denied) if own else _copied(mount)
     yield from _devices(spec.get("linux", {}))
     yield from parameters(spec.get("linux", {}).get("sysctl", {}))
     yield from _hidden(spec.get("linux", {}))
@@ -148,13 +149,25 @@ def namespaces(linux: Spec, *, left: Sequence[str] = ()) -> Iterator[Record]:
 def _root(spec: Spec) -> Iterator[Record]:
     own = any(row["type"] == "mount" for row in spec.get("linux", {}).get("namespaces", ()))
     mode = "ro" if spec["root"].get("readonly") else "rw"
+    attributes = _ATTRIBUTES["nodev"] if _denies_devices(spec.get("linux", {})) else 0
     if mode == "ro" and not own:
         raise PlanError("a read-only root needs a mount namespace")
-    yield Record(Op.ROOT, spec["root"]["path"], "pivot" if own else "chroot", mode)
+    yield Record(Op.ROOT, spec["root"]["path"], "pivot" if own else "chroot", mode, hex(attributes))
 
 
-def mounted(mount: Spec) -> Iterator[Record]:
-    """Yield the record of one of a config.json's mounts."""
+def _denies_devices(linux: Spec) -> bool:
+    """Say whether nodes of devices shall not work but for those that are mounted as such.
+
+    There is no control group for devices here.  What it is to keep root's containers from, with
+    CAP_MKNOD, is to make the node of a disk, or to have one in the image; so nodes do not work in any
+    file system of the container, and the devices that it may have are mounts of their own.
+    """
+    rules = linux.get("resources", {}).get("devices", ())
+    return any(not rule["allow"] and rule.get("type", "a") == "a" for rule in rules)
+
+
+def mounted(mount: Spec, *, denied: bool = False) -> Iterator[Record]:
+    """Yield the record of one of a config.json's mounts; see `_denies_devices`."""
     attributes, propagation, rest, kind = 0, 0, [], ""
     for option in mount.get("options", ()):
         plain = option.removeprefix("r")
@@ -167,6 +180,8 @@ def mounted(mount: Spec) -> Iterator[Record]:
         elif option not in _DEFAULTS:
             rest.append(option)
     target = mount["destination"]
+    if denied and (kind or mount["type"] == "tmpfs") and "dev" not in mount.get("options", ()):
+        attributes |= _ATTRIBUTES["nodev"]
     if kind:
         if rest:
             raise PlanError(f"bind mount on {target}: unknown option {rest[0]}")
