@@ -14,14 +14,24 @@ from tests.cli_runtime.conftest import Lamina
 
 START = Path(lamina_runtime.__file__).with_name("start.py")
 SLOW = {
-    "argparse", "asyncio", "backports", "base64", "concurrent.futures", "dataclasses", "hashlib", "httpcore",
-    "importlib.metadata", "inspect", "isal", "logging", "lzma", "shutil", "site", "socket", "ssl", "struct",
-    "subprocess", "tarfile", "tempfile", "trio", "typing", "xxhash", "zlib",
+    "argparse", "asyncio", "backports", "base64", "collections", "concurrent.futures", "contextlib",
+    "dataclasses", "enum", "functools", "hashlib", "httpcore", "importlib.metadata", "inspect", "isal",
+    "json", "logging", "lzma", "pathlib", "re", "shutil", "signal", "site", "socket", "ssl", "subprocess",
+    "tarfile", "tempfile", "threading", "trio", "typing", "xxhash", "zlib",
 }  # fmt: skip
 PARTS = ("lamina_runtime.archive", "lamina_runtime.layer.decompress", "lamina_runtime.registry")
 
 
-LISTINGS = ("images", "images --digests", "image ls -q", "version", "help", "ps -a")
+LISTINGS = (
+    "images",
+    "images --digests",
+    "image ls -q",
+    "version",
+    "help",
+    "ps -a",
+    "inspect two",
+    "history two",
+)
 
 
 @pytest.mark.parametrize("words", LISTINGS)

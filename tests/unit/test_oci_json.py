@@ -28,6 +28,16 @@ def test_what_is_written_is_read(value: object) -> None:
     assert load(stdlib.dumps(value, indent=1).encode(), "x") == value
 
 
+@given(VALUES)
+def test_what_people_see_is_what_the_standard_library_shows(value: object) -> None:
+    assert json.pretty(value) == stdlib.dumps(value, indent=4, ensure_ascii=False)
+
+
+@given(VALUES | st.text())
+def test_our_own_holds_any_text(value: object) -> None:
+    assert json.load_own(json.dump_own(value), "x") == value
+
+
 @given(st.binary(max_size=200) | st.text('[]{},:"\\01ae.-ntu', max_size=200).map(str.encode))
 def test_any_bytes_are_parsed_as_the_standard_library_does_or_refused(raw: bytes) -> None:
     try:

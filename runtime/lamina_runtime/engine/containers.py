@@ -259,7 +259,11 @@ def _clear(engine: Engine, data: Path) -> None:
     """Remove what a container wrote, with its ids where they are not all ours, and end its lease."""
     for part in ("upper", "work", "tree") if engine.ids.uids else ():
         target = data / part
-        if target.exists() and any(target.iterdir()):
+        if not target.exists():
+            continue
+        try:
+            files.remove_all(target)  # often all of it is root's there, and that is us
+        except OSError:
             from lamina_runtime.engine import inside
 
             inside.answer({"operation": "remove", "target": str(target)}, engine.ids)

@@ -8,7 +8,7 @@ from lamina_runtime import contexts
 from lamina_runtime.archive.errors import ArchiveError
 from lamina_runtime.archive.opening import plainly_opened
 from lamina_runtime.engine import changes, moments, naming
-from lamina_runtime.engine.loading import own_platform
+from lamina_runtime.engine.machine import own_platform
 from lamina_runtime.errors import UsageError
 from lamina_runtime.oci import media
 from lamina_runtime.oci.config import ImageConfig

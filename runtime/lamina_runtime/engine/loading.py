@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
 from lamina_runtime.archive import loading
+from lamina_runtime.engine.machine import own_platform
 from lamina_runtime.errors import UsageError
-from lamina_runtime.oci.platform import Platform, host
+from lamina_runtime.oci.platform import Platform
 
 if TYPE_CHECKING:
     from lamina_runtime.engine.context import Engine
@@ -23,9 +23,3 @@ def load(
     wanted = Platform.parse(platform) if platform else own_platform()
     choice = loading.Choice(wanted, strict=bool(platform), repository=repository)
     return loading.load(engine.store, name, choice, progress)
-
-
-def own_platform() -> Platform:
-    """Return what this machine runs."""
-    system = os.uname()
-    return host(system.sysname, system.machine)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from lamina_runtime.engine import moments
+from lamina_runtime.value import value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lamina_runtime.oci.container import History
     from lamina_runtime.oci.digest import Digest
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from lamina_runtime.store.images import Image
 
 
-class Step(NamedTuple):
+@value
+class Step:
     """One step; without a layer it changed the configuration only."""
 
     entry: History

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lamina_unionfs.complete_path import complete
 
 from lamina_runtime.engine import naming
-from lamina_runtime.engine.loading import own_platform
+from lamina_runtime.engine.machine import own_platform
 from lamina_runtime.errors import UsageError
 from lamina_runtime.oci.platform import Platform
 from lamina_runtime.oci.reference import DEFAULT_TAG, DOCKER, Reference

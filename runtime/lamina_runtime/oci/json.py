@@ -62,6 +62,29 @@ def dump(value: object) -> bytes:
     return "".join(_ENCODE(value, 0)).encode()
 
 
+def pretty(value: object) -> str:
+    """Serialise for people, four spaces a level, as json.dumps(indent=4) does."""
+    return "".join(_lines(value, "\n"))
+
+
+def _lines(value: object, margin: str) -> Iterator[str]:
+    inner, first = margin + "    ", True
+    if not value or not isinstance(value, dict | list | tuple):
+        yield "".join(_ENCODE(value, 0))
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield ("{" if first else ",") + inner + "".join(_ENCODE(name, 0)) + ": "
+            yield from _lines(one, inner)
+            first = False
+        yield margin + "}"
+    else:
+        for one in value:
+            yield ("[" if first else ",") + inner
+            yield from _lines(one, inner)
+            first = False
+        yield margin + "]"
+
+
 def dump_own(value: object) -> str:
     """Serialise in ASCII what nobody but us reads: it may hold names that are no UTF-8."""
     return "".join(_ENCODE_OWN(value, 0))

@@ -5,7 +5,6 @@ fail together do not come back together. A server's Retry-After is a lower bound
 share a budget: a server cannot keep us waiting for longer by any answers.
 """
 
-import email.utils
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,6 +55,8 @@ def retry_after(value: str | None, *, now: datetime | None = None) -> float | No
     if text.isascii() and text.isdigit():
         return float(text[:9])
     try:
+        import email.utils  # who is told to wait has the time
+
         when = email.utils.parsedate_to_datetime(text)
     except ValueError:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lamina_runtime.cli import common, output
 from lamina_runtime.cli.flags import Command
+from lamina_runtime.oci import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,12 +46,7 @@ def show(parsed: Parsed, describe: Callable[[str], dict[str, object]]) -> int:
         )
     found: list[dict[str, object]] = []
     status = common.each(parsed.arguments, lambda word: found.append(describe(word)))
-    import json
-
-    if form == "json":
-        output.line(json.dumps(found, ensure_ascii=False, separators=(",", ":")))
-    else:
-        output.line(json.dumps(found, ensure_ascii=False, indent=4))
+    output.line(json.dump(found).decode() if form == "json" else json.pretty(found))
     return status
 
 
