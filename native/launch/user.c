@@ -4,12 +4,16 @@
 #include "report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#define LINE_ROOM 65536 /* a longer entry is passed over */
+#define LINE_ROOM 65536	     /* a longer entry is passed over */
+#define TABLE_MAX (16 << 20) /* of a file: what comes later is not looked at */
 
 /* A whole number below 2^32 - 1, which is no id (setresuid(2)). */
 static bool number(const char *text, unsigned int *value)
@@ -26,12 +30,30 @@ static bool number(const char *text, unsigned int *value)
 	return true;
 }
 
+/*
+ * One of the container's files, or NULL.  What it has there in its place, a pipe that nobody writes to
+ * or a device without an end, must not hold us up.
+ */
+static FILE *open_table(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return NULL;
+	}
+	return fdopen(fd, "r");
+}
+
 /* The file's next line of at most LINE_ROOM - 2 bytes, without its end; false at the end. */
 static bool next_line(FILE *file, char *line)
 {
 	size_t length;
 
-	while (fgets(line, LINE_ROOM, file)) {
+	while (ftell(file) < TABLE_MAX && fgets(line, LINE_ROOM, file)) {
 		length = strlen(line);
 		if (length > 0 && line[length - 1] == '\n') {
 			line[length - 1] = '\0';
@@ -39,7 +61,7 @@ static bool next_line(FILE *file, char *line)
 		}
 		if (feof(file))
 			return true;
-		for (int c = getc(file); c != '\n' && c != EOF;)
+		for (int c = getc(file), n = 0; c != '\n' && c != EOF && n < TABLE_MAX; n++)
 			c = getc(file);
 	}
 	return false;
@@ -59,7 +81,7 @@ static void cut(char *line, char **fields, size_t count)
 static bool find_user(const char *name, bool numeric, struct lam_user *user, char *known)
 {
 	enum { NAME, PASSWORD, UID, GID, GECOS, HOME, FIELDS };
-	FILE *file = fopen("/etc/passwd", "re");
+	FILE *file = open_table("/etc/passwd");
 	char *line = malloc(LINE_ROOM), *fields[FIELDS];
 	unsigned int uid, gid;
 	bool found = false;
@@ -101,7 +123,7 @@ static bool has_member(const char *members, const char *name)
 static bool read_groups(const char *group, const char *member, struct lam_user *user)
 {
 	enum { NAME, PASSWORD, GID, MEMBERS, FIELDS };
-	FILE *file = fopen("/etc/group", "re");
+	FILE *file = open_table("/etc/group");
 	char *line = malloc(LINE_ROOM), *fields[FIELDS];
 	unsigned int gid;
 	bool seen = false;

@@ -169,3 +169,39 @@ def test_a_runtime_directory_of_somebody_else_is_refused(one: Host) -> None:
     assert done.returncode == 125
     assert "not a directory of ours alone" in done.stderr
     assert list(foreign.iterdir()) == []
+
+
+def test_files_that_the_container_put_in_the_way_hold_nobody_up(host: Host) -> None:
+    host("run", "-d", "--name", "odd", "box", "sleep", "600")
+    for make in (
+        "mkfifo /etc/passwd /etc/group",
+        "ln -s /dev/zero /etc/passwd; ln -s /dev/zero /etc/group",
+        "mkdir /etc/passwd /etc/group",
+        "truncate -s 999G /etc/passwd /etc/group",
+        "ln -s passwd /etc/passwd; ln -s /proc/1/root/etc/group /etc/group",
+    ):
+        host("exec", "odd", "sh", "-c", f"rm -rf /etc/passwd /etc/group; {make}")
+        assert host("exec", "odd", "echo", "there") == "there\n"
+        ended = host.run("exec", "-u", "user", "odd", "true")
+        assert (ended.returncode, ended.stderr.count("\n")) == (125, 1)
+    assert host.run("exec", "-e", "PATH=/nowhere:", "odd", "sh").returncode == 127  # not the host's
+
+
+SWAP = "mkdir /a; while :; do rm -rf /a/t; mkdir /a/t; rm -rf /a/t; ln -s {} /a/t; done"
+
+
+@pytest.mark.parametrize("shared", ["root"], indirect=True)
+def test_links_that_are_swapped_under_cp_lead_nowhere(host: Host) -> None:
+    victim = host.top / "victim"
+    victim.mkdir(exist_ok=True)
+    victim.chmod(0o777)
+    (victim / "secret").write_text("of the host")
+    given = host.top / "given"
+    given.write_text("given")
+    given.chmod(0o644)
+    host("run", "-d", "--name", "swap", "box", "sh", "-c", SWAP.format(victim))
+    for _ in range(4):
+        host.run("cp", str(given), "swap:/a/t/file")
+        host.run("cp", str(given), "swap:/a/t")
+        assert "of the host" not in host.run("cp", "swap:/a/t/secret", "-").stdout
+    assert [path.name for path in victim.iterdir()] == ["secret"]
