@@ -29,6 +29,7 @@ EXPECTED = {
     "masked-proc": ROOT - {"proc"},
     "broken-ids": PLAIN - {"setuid"},
     "no-helpers": PLAIN - {"setuid"},
+    "null-fuse": PLAIN,
     "no-fuse-ids": PLAIN - {"fuse", "subordinate"},
     "no-userns-user": PLAIN - {"userns", "proc"},
 }

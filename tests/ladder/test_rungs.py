@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.root, pytest.mark.userns, pytest.mark.fuse, pytest.mar
 
 SAID = {
     "no-fuse": ["no /dev/fuse: kernel overlayfs"],
+    "null-fuse": ["no /dev/fuse: kernel overlayfs"],
     "no-fuse-ids": ["no /dev/fuse: kernel overlayfs"],
     "no-union": ["no /dev/fuse: kernel overlayfs", "the container gets a copy"],
     "broken-ids": ["neither the setuid bit nor capabilities: one id takes the place of many"],

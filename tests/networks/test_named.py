@@ -79,6 +79,10 @@ def test_a_running_container_comes_and_goes(host: Host) -> None:
     host("network", "connect", "--alias", "other", "two", "web")
     assert host("run", "--rm", "--network", "two", IMAGE, "sh", "-c", ASK.format("other")) == "question\n"
     assert host.run("network", "connect", "two", "web").returncode == 1
+    seen = json.loads(host("inspect", "-f", "{{json .NetworkSettings.Networks}}", "web"))
+    shown = host("exec", "web", "ip", "-4", "-o", "addr")
+    assert [f"{seen[name]['IPAddress']}/24" in shown for name in ("one", "two")] == [True, True]
+    assert seen["two"]["Aliases"] == ["other"]
     host("network", "disconnect", "one", "web")
     assert "eth0" not in host("exec", "web", "ip", "addr")
     # the way out, and who answers for names, are the other network's now

@@ -22,6 +22,7 @@ Further ones, for single rungs:
   broken-ids    the user; newuidmap has lost its setuid bit
   refusing-ids  the user; newuidmap refuses
   no-fuse-ids   the user without subordinate ids and without /dev/fuse
+  null-fuse     the user; /dev/null is mounted over /dev/fuse, as sandboxes do
   no-union      the user without /dev/fuse, /tmp where kernel overlayfs cannot write
   no-userns-user  the user; user namespaces are refused by a filter, as in a container
 """
@@ -146,6 +147,8 @@ def _script(kind: str) -> str:
             return _NO_FUSE
         case "no-fuse-ids":
             return _NO_FUSE + _NO_IDS
+        case "null-fuse":
+            return "mount --bind /dev/null /dev/fuse\n"
         case "no-union":
             return _NO_FUSE + _UNION_AT_TMP
         case "no-helpers":

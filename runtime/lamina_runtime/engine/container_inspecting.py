@@ -54,7 +54,7 @@ def describe(engine: Engine, container: Container, *, size: bool = False) -> dic
         },
         "Mounts": [_mount(engine, mount) for mount in record.wishes.mounts],
         "Config": _config(container, image),
-        "NetworkSettings": _network(one, image),
+        "NetworkSettings": _network(engine, one, image),
     }
     if size:
         described["SizeRw"] = one.size()
@@ -199,7 +199,7 @@ def _config(container: Container, image: ContainerConfig) -> dict[str, Any]:
     return described
 
 
-def _network(one: container_listing.Listed, image: ContainerConfig) -> dict[str, Any]:
+def _network(engine: Engine, one: container_listing.Listed, image: ContainerConfig) -> dict[str, Any]:
     pid, wishes = one.status.pid, one.container.record.wishes
     kept = networking.kept(one.container) if pid else {}
     own = {
@@ -213,8 +213,30 @@ def _network(one: container_listing.Listed, image: ContainerConfig) -> dict[str,
         if pid
         else {},
         **own,
-        "Networks": {one.network: own},
+        "Networks": _networks(engine, one) if wishes.networks else {one.network: own},
     }
+
+
+def _networks(engine: Engine, one: container_listing.Listed) -> dict[str, Any]:
+    """Return what a container has on each of its named networks, as they are now."""
+    from lamina_runtime.engine import membership, networks
+
+    found: dict[str, Any] = {}
+    for wished in one.container.record.wishes.networks:
+        try:
+            network = networks.find(engine, wished.name)
+        except NotFoundError:
+            continue
+        row = membership.member(engine, network, one.container) if one.status.pid else None
+        found[wished.name] = {
+            "Aliases": list(wished.aliases) or None,
+            "NetworkID": network.id,
+            "IPAddress": row["address"] if row else "",
+            "IPPrefixLen": network.subnet.prefixlen if row else 0,
+            "Gateway": network.gateway if row and not network.internal else "",
+            "MacAddress": "",
+        }
+    return found
 
 
 def _ports(bound: list[Bound], exposed: list[str]) -> dict[str, list[dict[str, str]] | None]:

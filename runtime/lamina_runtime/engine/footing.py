@@ -18,6 +18,7 @@ changes are refused once there is something to lose.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 DRIVER, OVERLAY, COPY = "driver", "overlay", "copy"
 _FORM = "form"
+_FUSE = 10, 229  # devices.txt of the kernel
 _SAID = {
     OVERLAY: "no /dev/fuse: kernel overlayfs over an unpacked copy of the image takes the driver's place",
     COPY: "nothing here can mount the image: the container gets a copy of it",
@@ -76,7 +78,7 @@ def hoped(engine: Engine) -> Footing:
     if have is not None and "SYS_ADMIN" not in have:
         return Footing(mapped, COPY, (), have).noted("chroot", COPY)
     standing = Footing(mapped, DRIVER, have=have).noted(*([_of_one_id(mapped)] if mapped.why else []))
-    return standing if _opens("/dev/fuse") else replace(standing, form=OVERLAY).noted(OVERLAY)
+    return standing if _has_fuse() else replace(standing, form=OVERLAY).noted(OVERLAY)
 
 
 def first(engine: Engine, container: Container) -> Footing:
@@ -220,9 +222,19 @@ def _escaped(path: Path) -> str:
     return text
 
 
-def _opens(path: str) -> bool:
+def open_fuse() -> None:
+    """Open /dev/fuse and close it again; OSError where that cannot be, or where something else is there."""
+    fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        if os.fstat(fd).st_rdev != os.makedev(*_FUSE):
+            raise OSError(errno.ENODEV, "something else is mounted in its place")
+    finally:
+        os.close(fd)
+
+
+def _has_fuse() -> bool:
+    try:
+        open_fuse()
     except OSError:
         return False
     return True

@@ -159,7 +159,7 @@ class Ladder:
         return _rung("system call filter", error, means, "a kernel with CONFIG_SECCOMP_FILTER=y")
 
     def _fuse(self) -> Rung:
-        error = _error(lambda: os.close(os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)))
+        error = _error(footing.open_fuse)
         means = "images are unpacked: once for all containers under kernel overlayfs, else for each anew"
         missing = not Path("/dev/fuse").exists()
         fix = "modprobe fuse" if missing else "chmod 0666 /dev/fuse"

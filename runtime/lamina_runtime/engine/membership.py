@@ -106,7 +106,7 @@ def connect(engine: Engine, container: Container, network: networks.Network, wis
             hint="connect it while it is stopped",
         )
     others = _others(engine, container, network)
-    taken = {row["device"] for other in others if (row := _member(engine, other, container))}
+    taken = {row["device"] for other in others if (row := member(engine, other, container))}
     device = next(name for name in map("eth{}".format, range(len(taken) + 1)) if name not in taken)
     connection, address = _join(engine, container, network, wished, device)
     with connection:
@@ -127,7 +127,7 @@ def disconnect(engine: Engine, container: Container, network: networks.Network) 
     if not ways or ways[0].name != network.name:
         return  # it was no way out
     for other in ways[1:]:
-        row = _member(engine, other, container)
+        row = member(engine, other, container)
         if row:
             _configure(
                 engine,
@@ -154,7 +154,7 @@ def _others(engine: Engine, container: Container, network: networks.Network) -> 
     return [networks.find(engine, one.name) for one in wished if one.name != network.name]
 
 
-def _member(engine: Engine, network: networks.Network, container: Container) -> dict[str, Any] | None:
+def member(engine: Engine, network: networks.Network, container: Container) -> dict[str, Any] | None:
     """Return what a network's keeper knows of a container, None where it is not there."""
     return next((row for row in keepers.members(engine, network) if row["id"] == container.id), None)
 
