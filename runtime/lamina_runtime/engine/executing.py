@@ -51,6 +51,9 @@ def start(
     if "mount" not in kinds:
         rows.append(Record(Op.ROOT, config["root"]["path"], "chroot", "rw"))
     process = _process(config["process"], wished, size)
+    if wished.privileged:
+        every = _every(own="user" in kinds)
+        process["capabilities"] = dict.fromkeys(("bounding", "permitted", "effective"), every)
     user = wished.user or config.get("annotations", {}).get(USER, "")
     rows += plan.process(process, user, linux=config.get("linux", {}))
     rows += [Record(Op.CGROUP, str(group / "cgroup.procs")) for group in cgroups.kept(container)]
@@ -70,14 +73,18 @@ def _process(own: dict[str, Any], wished: Exec, size: tuple[int, int]) -> dict[s
     if wished.terminal:
         words.setdefault("TERM", "TERM=xterm")
     words |= {word.partition("=")[0]: word for word in wished.env}
-    process = own | {
+    return own | {
         "args": list(wished.command),
         "env": list(words.values()),
         "cwd": wished.working_dir or own.get("cwd", "/"),
         "terminal": wished.terminal,
         "consoleSize": {"height": size[0], "width": size[1]},
     }
-    if wished.privileged:
-        every = [f"CAP_{name}" for name in sorted(capabilities.chosen(add=(), drop=(), privileged=True))]
-        process["capabilities"] = dict.fromkeys(("bounding", "permitted", "effective"), every)
-    return process
+
+
+def _every(*, own: bool) -> list[str]:
+    """Return the capabilities of a privileged program: what there is to give."""
+    from lamina_runtime.engine import footing
+
+    chosen = capabilities.chosen(add=(), drop=(), privileged=True)
+    return [f"CAP_{name}" for name in sorted(chosen if own else chosen & footing.capabilities_here())]

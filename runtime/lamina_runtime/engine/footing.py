@@ -74,7 +74,7 @@ class Footing:
 def hoped(engine: Engine) -> Footing:
     """Return the best that this host seems to give to a container that is not made yet."""
     mapped = engine.ids
-    have = None if mapped.uids else _capabilities()
+    have = None if mapped.uids else capabilities_here()
     if have is not None and "SYS_ADMIN" not in have:
         return Footing(mapped, COPY, (), have).noted("chroot", COPY)
     standing = Footing(mapped, DRIVER, have=have).noted(*([_of_one_id(mapped)] if mapped.why else []))
@@ -100,7 +100,7 @@ def below(engine: Engine, container: Container, standing: Footing, refused: Laun
             tried = replace(standing, form=COPY, notes=())
             return _checked(tried, container).noted(*standing.notes, COPY)
         case "mount" if not standing.ids.uids:
-            tried = replace(standing, form=COPY, kinds=(), have=_capabilities())
+            tried = replace(standing, form=COPY, kinds=(), have=capabilities_here())
             return _checked(tried, container).noted("chroot", COPY)
         case "pid" | "ipc" | "uts" | "cgroup" as kind if kind in standing.kinds:
             left = replace(standing, kinds=tuple(other for other in standing.kinds if other != kind))
@@ -248,10 +248,10 @@ def _initial() -> bool:
 
 def may(name: str) -> bool:
     """Say whether we have a capability, to use and to pass on."""
-    return name in _capabilities()
+    return name in capabilities_here()
 
 
-def _capabilities() -> frozenset[str]:
+def capabilities_here() -> frozenset[str]:
     """Return what we may do and pass on."""
     rows = dict(
         line.split(":\t", 1) for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines()
