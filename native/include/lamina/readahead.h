@@ -6,8 +6,10 @@
  * side by side in a large one looks random to it.  What is read together lies together here (a
  * tar's members are in the order of the tree that they were made from), though hardly ever in
  * the order of reading, since directories are listed by hash.  So a few reads in a row that are
- * not far from one another have whole chunks around and behind them read.  The kernel is only
- * asked to: nothing waits, nothing is kept, and what is in memory already costs next to nothing.
+ * not far from one another have whole chunks around and behind them read, the more of them the
+ * more of the file was read so; after many, a leap is that of a reader who goes on elsewhere.
+ * The kernel is only asked to: nothing waits, nothing is kept, and what is in memory already
+ * costs next to nothing.
  */
 #ifndef LAMINA_READAHEAD_H
 #define LAMINA_READAHEAD_H
@@ -19,6 +21,7 @@
 struct lam_readahead {
 	_Atomic uint64_t cursor; /* where the last read ended */
 	_Atomic uint32_t streak; /* reads not far from the one before */
+	_Atomic uint32_t asked;	 /* chunks, those that were asked for again too */
 	uint32_t nchunks;
 	_Atomic uint16_t *chunks; /* when each was asked for, seconds of a wrapping clock; 0: never */
 };
