@@ -68,32 +68,31 @@ def mount(engine: Engine, word: str, place: str, wish: Wish, *, driver: Driver |
         )
     store = engine.store
     with store.lease(f"mount {place}") as lease, mounts.locked(engine) as top, contexts.ExitStack() as undo:
-        tidy(engine, top)
+        others = tidy(engine, top)
         image, reference = naming.resolve(store, word)
-        if any(other.place == place for other in mounts.recorded(engine)):
+        if any(other.place == place for other in others):
             raise BusyError(f"{place}: an image is mounted there", hint=f"lamina unmount {place}")
         record = _record(engine, image, reference.familiar if reference else image.id.short, place)
         if wish.writable:
             record = _with_upper(engine, record, wish.upper, undo)
+        if driver is not None:
+            began = mounts.start_time(driver.pid) or 0
+            record = replace(record, pid=driver.pid, started=began, lease=lease.name)
         with store.unchanging():
             image = store.images.get(image.id)  # whoever removes images sees the record, or was before it
             mounts.write(top, record)
         undo.callback(mounts.forget, top, record)
         if wish.kernel:
             record = _mount_kernel(top, image, record, undo)
-        if driver is None:
-            record = replace(record, lease=lease.keep())
-        else:
-            undo.callback(driver.end)
-            record = replace(record, pid=driver.pid, lease=lease.name)
-            record = replace(record, started=mounts.start_time(driver.pid) or 0)
+            record = replace(record, lease=record.lease or lease.keep())
             mounts.write(top, record)
+        if driver is not None:
+            undo.callback(driver.end)
             lease.hand_over(driver.pid)
             driver.tell(
                 [f"--log={_log(top, record)}", "-o", _options(image, record, wish), "--", record.place]
             )
             _await(top, record, driver)
-        mounts.write(top, record)
         undo.pop_all()
         return record
 
@@ -259,16 +258,22 @@ def _serves(record: Mount) -> bool:
     return bool(record.pid) and mounts.start_time(record.pid) == record.started
 
 
-def tidy(engine: Engine, top: Path) -> None:
-    """Clear away what mounts that are gone have left: a dead server's mount, a fresh upper, a lease."""
+def tidy(engine: Engine, top: Path) -> list[Mount]:
+    """Clear away what mounts that are gone have left: a dead server's mount, a fresh upper, a lease.
+
+    Returns the records of those that are there.
+    """
+    there = []
     for record in mounts.recorded(engine):
         if mounts.is_active(record):
+            there.append(record)
             continue
         entry = mountinfo.at(record.place)
         if entry is not None and entry.kind == mounts.FUSE_KIND and entry.source == record.source:
             with contexts.suppress(OSError):
                 _detach(record.place, lazy=True)
         _clean(engine, top, record)
+    return there
 
 
 def _clean(engine: Engine, top: Path, record: Mount) -> None:
