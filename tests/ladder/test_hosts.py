@@ -32,6 +32,7 @@ EXPECTED = {
     "null-fuse": PLAIN,
     "no-fuse-ids": PLAIN - {"fuse", "subordinate"},
     "no-userns-user": PLAIN - {"userns", "proc"},
+    "powerless-user": PLAIN - {"proc"},
 }
 
 

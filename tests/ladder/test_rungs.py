@@ -121,11 +121,13 @@ def test_without_a_pid_namespace_nothing_outlives_the_first_process(place: Place
     assert place.shell("pgrep -f 'sleep 987654' | grep -v $$").stdout == ""
 
 
-@pytest.mark.parametrize("place", ["no-userns-user"], indirect=True)
+@pytest.mark.parametrize("place", ["no-userns-user", "powerless-user"], indirect=True)
 def test_a_user_without_user_namespaces_is_told_and_can_still_look(place: Place) -> None:
     done = place.run("run", "--rm", "box", "true")
     assert done.returncode == 125
-    assert "can have no containers here: make a user namespace" in done.stderr
+    lack = {"no-userns-user": "user", "powerless-user": "mount"}[place.host.kind]
+    assert f"can have no containers here: make a {lack} namespace" in done.stderr
+    assert [row for row in place("doctor").splitlines() if row.startswith(f"no  {lack} namespace ")]
     assert "lamina doctor" in done.stderr
     assert "box" in place("images")
     assert place("ps", "-aq") == ""

@@ -25,6 +25,7 @@ Further ones, for single rungs:
   null-fuse     the user; /dev/null is mounted over /dev/fuse, as sandboxes do
   no-union      the user without /dev/fuse, /tmp where kernel overlayfs cannot write
   no-userns-user  the user; user namespaces are refused by a filter, as in a container
+  powerless-user  the user; in user namespaces nothing is allowed, as AppArmor has it on Ubuntu
 """
 
 from __future__ import annotations
@@ -131,7 +132,10 @@ def host(kind: str) -> Iterator[Host]:
         case _:
             accounts.ensure_user()
             with _kept(_script(kind)) as words:
-                filtered = _refusing() if kind == "no-userns-user" else ()
+                filtered = {
+                    "no-userns-user": _refusing(),
+                    "powerless-user": (*_refusing(), "--powerless"),
+                }.get(kind, ())
                 yield Host(kind, (*words, *filtered, *user), *accounts.ids())
 
 
@@ -168,7 +172,7 @@ def _script(kind: str) -> str:
                 "cp $path $copy; chmod 755 $copy; mount --bind $copy $path; done\n"
                 "umount -l /mnt\n"
             )
-        case "no-userns-user":
+        case "no-userns-user" | "powerless-user":
             return ":\n"
     raise ValueError(kind)
 

@@ -1,6 +1,8 @@
 """Run a command under a filter that refuses what a container of docker's refuses: mounts and namespaces.
 
-    python -I -S refuse.py COMMAND [ARGUMENT...]
+    python -I -S refuse.py [--powerless] COMMAND [ARGUMENT...]
+
+`--powerless` lets user namespaces be made, in which nothing is allowed: what AppArmor does on Ubuntu.
 
 A program of its own, since a filter stays for good.  It is written out here, and not taken from the
 product's own, so that a fault there cannot hide itself.
@@ -15,7 +17,7 @@ PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 LOAD, EQUAL, ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 EPERM, ENOSYS = 1, 38
-NEW_NAMESPACES = 0x7E020000
+NEW_NAMESPACES, NEW_USER = 0x7E020000, 0x10000000
 AT_NUMBER, AT_ARCHITECTURE, AT_FIRST_ARGUMENT = 0, 4, 16
 # machine: (AUDIT_ARCH_*, clone, mount umount2 pivot_root unshare setns)
 MACHINES = {
@@ -38,7 +40,7 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def program(machine: str) -> bytes:
+def program(machine: str, *, powerless: bool) -> bytes:
     """Return struct sock_filter[]."""
     audit, clone, refused = MACHINES[machine]
     rows = [
@@ -47,6 +49,9 @@ def program(machine: str) -> bytes:
         (RETURN, 0, 0, ERRNO | ENOSYS),
         (LOAD, 0, 0, AT_NUMBER),
     ]
+    if powerless:  # unshare(2) of a user namespace and nothing else
+        rows += [(EQUAL, 0, 3, refused[3]), (LOAD, 0, 0, AT_FIRST_ARGUMENT)]
+        rows += [(EQUAL, 0, 1, NEW_USER), (RETURN, 0, 0, ALLOW), (LOAD, 0, 0, AT_NUMBER)]
     for number in (*refused, *NEWER):
         rows += [(EQUAL, 0, 1, number), (RETURN, 0, 0, ERRNO | EPERM)]
     rows += [(EQUAL, 0, 1, CLONE3), (RETURN, 0, 0, ERRNO | ENOSYS)]
@@ -57,7 +62,9 @@ def program(machine: str) -> bytes:
 
 def main(command: list[str]) -> None:
     """Install it, become the command."""
-    code = program(os.uname().machine)
+    powerless = command[0] == "--powerless"
+    command = command[powerless:]
+    code = program(os.uname().machine, powerless=powerless)
     libc = ctypes.CDLL(None, use_errno=True)
     wanted = _Program(len(code) // 8, code)
     if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(wanted), 0, 0):

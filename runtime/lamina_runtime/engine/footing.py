@@ -105,7 +105,9 @@ def below(engine: Engine, container: Container, standing: Footing, refused: Laun
         case "pid" | "ipc" | "uts" | "cgroup" as kind if kind in standing.kinds:
             left = replace(standing, kinds=tuple(other for other in standing.kinds if other != kind))
             return left.noted(_SAID.get(kind, f"no {kind} namespace here, the host's is shared"))
-        case "user":
+        case (
+            "user" | "mount" | "ids"
+        ):  # where AppArmor is asked, a user namespace gives no right to the others
             raise LaunchError(
                 refused.status,
                 f"this user can have no containers here: {refused}",

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 _FICLONE = 0x40049409
 _NETWORK_SYSTEMS = frozenset(("nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs"))
+_APPARMOR = "kernel/apparmor_restrict_unprivileged_userns", "1"
+_APPARMOR_FIX = (
+    "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or the profile in docs/restricted-hosts.md"
+)
 _OUTER = "start the outer container with --security-opt "
 _OWNERS = "all files are root's; --root-emulation record remembers the owners that programs wish"
 _HELPERS = ("slirp4netns", "pasta")
@@ -128,6 +132,8 @@ class Ladder:
         error = self._try(self._inside(kind))
         short = {"mount": "mnt", "network": "net"}.get(kind, kind)
         fix = f"sysctl user.max_{short}_namespaces=10000"
+        if self._uid and _is(*_APPARMOR):
+            fix = _APPARMOR_FIX
         if self._within:
             fix = _OUTER + "seccomp=unconfined --cap-add SYS_ADMIN"
         return _rung(f"{kind} namespace", error, means, fix)
@@ -307,18 +313,19 @@ def _userns_fix() -> str:
     for name, bad, line in (
         ("kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),
         ("user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=10000"),
-        (
-            "kernel/apparmor_restrict_unprivileged_userns",
-            "1",
-            "sysctl kernel.apparmor_restrict_unprivileged_userns=0",
-        ),
+        (*_APPARMOR, _APPARMOR_FIX),
     ):
-        try:
-            if Path("/proc/sys", name).read_text(encoding="ascii").strip() == bad:
-                return line
-        except OSError:
-            continue
+        if _is(name, bad):
+            return line
     return _OUTER + "seccomp=unconfined"
+
+
+def _is(name: str, value: str) -> bool:
+    """Say whether a kernel parameter, if it is there, has a value."""
+    try:
+        return Path("/proc/sys", name).read_text(encoding="ascii").strip() == value
+    except OSError:
+        return False
 
 
 def _file_system(path: Path) -> str:
