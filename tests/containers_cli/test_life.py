@@ -173,6 +173,7 @@ def _data(host: Host, name: str) -> Path:
     return host.top / "root/containers" / host("inspect", "-f", "{{.Id}}", name).strip()
 
 
+@pytest.mark.parametrize("shared", ["root", "user"], indirect=True)
 def test_a_commit_that_is_killed_leaves_nobody_paused(host: Host) -> None:
     script = "head -c 64000000 /dev/zero > /big; echo there; exec sleep 100"
     host("run", "-d", "--name", "still", IMAGE, "sh", "-c", script)
@@ -197,6 +198,7 @@ def test_a_commit_that_is_killed_leaves_nobody_paused(host: Host) -> None:
     host.run("rmi", "image")
 
 
+@pytest.mark.parametrize("shared", ["root", "user"], indirect=True)
 def test_what_a_reboot_leaves(host: Host) -> None:
     for name, *policy in (("ever", "--restart=always"), ("unless", "--restart=unless-stopped"), ("once",)):
         host("run", "-d", "--name", name, *policy, IMAGE, "sleep", "100")

@@ -72,6 +72,7 @@ def test_life(host: Host) -> None:
     host("rmi", "changed")
 
 
+@pytest.mark.parametrize("shared", ["user"], indirect=True)
 def test_terminal(host: Host) -> None:
     script = "trap 'echo size $(stty size)' WINCH; echo size $(stty size); tty; "
     script += "while :; do read line && exit 7; done"
@@ -85,6 +86,7 @@ def test_terminal(host: Host) -> None:
         assert terminal.status() == 7
 
 
+@pytest.mark.parametrize("shared", ["single"], indirect=True)
 def test_ports_volumes_and_health(host: Host) -> None:
     host("run", "-d", "--name", "web", *RUNC, "-p", "127.0.0.1:0:80", "-v", "kept:/srv", "--health-cmd",
          "test -e /srv/page", "--health-interval", "100ms", "--health-retries", "1000", IMAGE, "sh", "-c",
@@ -103,6 +105,7 @@ def test_ports_volumes_and_health(host: Host) -> None:
     host("volume", "rm", "kept")
 
 
+@pytest.mark.parametrize("shared", ["root"], indirect=True)
 def test_failures(host: Host) -> None:
     for words, status, said in (
         ((*RUNC, IMAGE, "nosuch"), 127, 'exec: "nosuch"'),
@@ -119,6 +122,7 @@ def test_failures(host: Host) -> None:
         assert ended.stdout == ""
 
 
+@pytest.mark.parametrize("shared", ["root", "user"], indirect=True)
 @pytest.mark.parametrize("who", ["monitor", "monitor and hand"])
 def test_killed(host: Host, who: str) -> None:
     host("run", "-d", "--name", "victim", *RUNC, IMAGE, "sleep", "100")
@@ -139,9 +143,9 @@ def test_killed(host: Host, who: str) -> None:
     assert len(_states(host, "victim")) == 1
 
 
+@pytest.mark.parametrize("shared", ["root"], indirect=True)
 def test_a_bundle_by_hand(host: Host) -> None:
-    if host.before:
-        pytest.skip("runc by hand would need a tree that other users of FUSE may see")
+    """As root: a tree that a plain user mounts is for his own ids alone."""
     host("run", "-d", "--name", "mine", "-e", "A=b", IMAGE, "sh", "-c", "echo $A; id -u; exec sleep 100")
     bundle = host.top / "root/containers" / _value(host, "{{.Id}}", "mine")
     merged = Path(json.loads((bundle / "config.json").read_text())["root"]["path"])

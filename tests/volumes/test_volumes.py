@@ -111,6 +111,7 @@ def test_a_directory_of_the_host_as_a_volume(host: Host) -> None:
     assert (place / "file").exists()
 
 
+@pytest.mark.parametrize("shared", ["root", "user"], indirect=True)
 def test_a_part_of_a_volume(host: Host) -> None:
     script = (
         "mkdir -p /v/a/b; echo x > /v/a/b/f; ln -s a /v/link; ln -s ../../../../etc /v/out; chmod -R a+rwX /v"
@@ -128,6 +129,7 @@ def test_a_part_of_a_volume(host: Host) -> None:
     host("volume", "rm", "parts")
 
 
+@pytest.mark.parametrize("shared", ["root", "user"], indirect=True)
 def test_cp_sees_volumes_of_a_container_that_does_not_run(host: Host) -> None:
     bound = host.top / "bound-cp"
     bound.mkdir(exist_ok=True)
