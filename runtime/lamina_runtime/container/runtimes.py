@@ -6,7 +6,8 @@ called within them as root, makes the rest (native/launch/oci.h).  So what it is
 less what is there already.  From then on there is no difference: the first process is known, and all
 verbs work with that.
 
-Control groups stay ours, since a plain user's runtime has none.
+Limits stay ours, since a plain user's runtime has no control groups; root's makes some, in which it
+allows the usual devices only (with ours, nodes of devices do not work at all).
 """
 
 from __future__ import annotations
@@ -95,8 +96,8 @@ def records(spec: Mapping[str, Any], wishes: Wishes, *, name: str, directory: Pa
         "--log-format",
         "json",
     ]
-    if "crun" in os.path.basename(path):
-        words.append("--cgroup-manager=disabled")
+    if "crun" in os.path.basename(path) and any(row["type"] == "user" for row in spec["linux"]["namespaces"]):
+        words.append("--cgroup-manager=disabled")  # root's keep theirs: they hold devices back
     for word in words:
         yield Record(Op.RUNTIME, word)
     yield Record(Op.ROOT, spec["root"]["path"], "aside", "rw")
