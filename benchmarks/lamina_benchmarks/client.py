@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
+import stat
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,8 @@ from lamina_benchmarks import cache
 
 SOURCE = Path(__file__).with_name("work.c")
 SECONDS = 120
+MOST_SHOWN = 60
+NUMBERS = re.compile(r"([0-9]{1,20}) ([0-9]{1,20}) [0-9]{1,20}")
 # What users' settings say must not change what is measured.
 SETTINGS = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -50,14 +54,23 @@ def build() -> Path:
     """Compile the program into the cache."""
     digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
     program = cache.directory() / f"work-{digest}"
-    if not program.exists():
+    if not _usable(program):
         part = program.with_suffix(f".{os.getpid()}")
         if compiler() is None:
             raise FailedError("no C compiler is installed")
         words = [str(compiler()), "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-o", str(part), str(SOURCE)]
         subprocess.run(words, check=True, timeout=SECONDS)
+        part.chmod(0o755)
         part.rename(program)
     return program
+
+
+def _usable(program: Path) -> bool:
+    try:
+        status = program.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(status.st_mode) and cache.ours(status)
 
 
 def run(argv: list[str]) -> Spent:
@@ -72,8 +85,10 @@ def run(argv: list[str]) -> Spent:
         lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
         raise FailedError(f"{_brief(argv)}: {lines[-1]}")
     output, _, numbers = done.stdout.rstrip("\n").rpartition("\n")
-    words = numbers.split()
-    return Spent(int(words[0]), int(words[1]), output)
+    found = NUMBERS.fullmatch(numbers)
+    if found is None:
+        raise FailedError(f"{_brief(argv)}: printed no numbers: {numbers[:MOST_SHOWN]!r}")
+    return Spent(int(found[1]), int(found[2]), output)
 
 
 def _brief(argv: list[str]) -> str:

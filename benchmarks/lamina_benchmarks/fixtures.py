@@ -6,7 +6,6 @@ machine's own /usr stands for it, and the environment says so.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import stat
@@ -37,9 +36,7 @@ def debian() -> Path:
     name = SUITE if has_debian() else "stand-in"
     archive = _archive(name)
     tree = archive.with_suffix("")
-    cache.directory()
-    with (cache.root() / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with cache.locked():
         if not archive.exists():
             part = archive.with_suffix(".part.tar")
             if name == SUITE:

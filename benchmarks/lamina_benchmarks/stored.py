@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,7 @@ class BadFileError(Exception):
 def load(path: Path) -> Run:
     """Read one run."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise BadFileError(f"{path}: larger than any run")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(_text(path))
     except OSError as error:
         raise BadFileError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -30,8 +31,20 @@ def load(path: Path) -> Run:
         raise BadFileError(f"{path}: not a run of lamina bench ({FORMAT})")
     try:
         return _run(document)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadFileError(f"{path}: damaged: {type(error).__name__} {error}") from error
+
+
+def _text(path: Path) -> str:
+    """Return what a regular file holds; nothing else has an end that can be trusted."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(file, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise BadFileError(f"{path}: not a regular file")
+        content = stream.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise BadFileError(f"{path}: larger than any run")
+    return content.decode()
 
 
 def joined(runs: list[Run]) -> Run:
@@ -85,28 +98,38 @@ def _texts(entry: dict[str, object]) -> dict[str, str]:
 
 
 def _heading(entry: dict[str, Any]) -> Heading:
-    goals = {str(name): (float(pair[0]), float(pair[1])) for name, pair in entry["goals"].items()}
+    goals = {str(name): (_amount(pair[0]), _amount(pair[1])) for name, pair in entry["goals"].items()}
     words = {name: str(entry[name]) for name in ("name", "title", "group", "unit", "series")}
     return Heading(
         **words,
         goals=goals,
         operations=int(entry["operations"]),
-        limit=float(entry["limit"]),
+        limit=_amount(entry["limit"]),
         x=int(entry["x"]),
     )
 
 
+def _amount(value: Any) -> float:
+    amount = float(value)
+    if not math.isfinite(amount) or amount < 0:
+        raise ValueError(f"{amount} is no amount")
+    return amount
+
+
 def _cell(entry: dict[str, Any]) -> Cell:
     def numbers(name: str) -> list[float]:
-        return [float(value) for value in entry[name]]
+        return [_amount(value) for value in entry[name]]
 
     def counts(name: str) -> dict[str, int]:
         return {str(key): int(value) for key, value in entry[name].items()}
 
+    values, server, client = numbers("values"), numbers("server_ms"), numbers("client_ms")
+    if server and len(server) != len(client):
+        raise ValueError(f"{len(server)} times of the server and {len(client)} of its client")
     return Cell(
-        numbers("values"),
-        numbers("server_ms"),
-        numbers("client_ms"),
+        values,
+        server,
+        client,
         int(entry["upper_bytes"]),
         int(entry["rss_kib"]),
         int(entry["pss_kib"]),

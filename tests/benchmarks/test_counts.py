@@ -8,7 +8,6 @@ the one OPENDIR that is answered with ENOSYS).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +80,7 @@ def _fill(folder: Path, count: int) -> None:
 
 
 @pytest.fixture
-def layers(tmp_path: Path) -> Iterator[Path]:
+def layers(tmp_path: Path) -> Path:
     for name in ("u", "w", "m"):
         (tmp_path / name).mkdir()
     tmp_path.chmod(0o755)

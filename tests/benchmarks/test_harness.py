@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from lamina_benchmarks import arguments, columns, compare, mounting, report, results, rows, sampling, stored
+from lamina_benchmarks import (
+    arguments,
+    client,
+    columns,
+    command,
+    compare,
+    enclosure,
+    report,
+    results,
+    rows,
+    sampling,
+    stored,
+)
 from lamina_benchmarks.bed import Bed
 from lamina_benchmarks.results import Cell, Heading, Run, Target
 
@@ -128,6 +142,10 @@ DAMAGE = {
     "bare": '{"format": "lamina-bench-1"}',
     "deep": "[" * 100_000,
     "cells": json.dumps(results.as_json(a_run()) | {"cells": [{"row": "create"}]}),
+    "nothing": json.dumps(results.as_json(a_run()) | {"samples": float("inf")}),
+    "negative": json.dumps(results.as_json(a_run())).replace("13.5", "-13.5"),
+    "endless": json.dumps(results.as_json(a_run())).replace("13.5", "Infinity"),
+    "uneven": json.dumps(results.as_json(a_run())).replace('"client_ms": [7.5, ', '"client_ms": ['),
     "stranger": json.dumps(results.as_json(a_run()) | {"rows": []}),
 }
 
@@ -137,6 +155,18 @@ def test_a_file_that_holds_no_run_is_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.json"
     path.write_text(DAMAGE[kind])
     with pytest.raises(stored.BadFileError, match=r"bad\.json"):
+        stored.load(path)
+
+
+@pytest.mark.parametrize("kind", ["zero", "fifo", "large"])
+def test_only_a_regular_file_of_some_size_is_read(kind: str, tmp_path: Path) -> None:
+    path = {"zero": Path("/dev/zero")}.get(kind, tmp_path / kind)
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "large":
+        with path.open("wb") as stream:
+            stream.truncate(stored.LARGEST + 1)
+    with pytest.raises(stored.BadFileError, match="larger than" if kind == "large" else "not a regular file"):
         stored.load(path)
 
 
@@ -162,11 +192,11 @@ def test_words_choose_rows_targets_and_placements() -> None:
 def test_a_peer_that_is_missing_is_named_and_left_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(mounting.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     run = Run({}, ["pinned"], 1, [], [])
     plan = sampling.Plan([], [columns.table(rootless=False)["fuse-overlayfs"]], ["pinned"], 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampling.client, "build", lambda: tmp_path / "work")
+        patch.setattr(client, "build", lambda: tmp_path / "work")
         left = sampling.prepare(plan, Bed(tmp_path), run, lambda *_: None)
     assert not left.columns
     assert run.left_out == ["fuse-overlayfs: fuse-overlayfs is not installed"]
@@ -183,6 +213,7 @@ BAD = (
     ["--samples", "9" * 5000],
     ["--compare", "/does/not/exist.json"],
     ["--from", "/dev/null"],
+    ["--from", "/dev/zero"],
     ["--json", "/does/not/exist/x.json"],
     ["--plots", "/does/not/exist/x"],
     ["--plots", "/etc/passwd"],
@@ -191,12 +222,22 @@ BAD = (
 
 
 @pytest.mark.parametrize("words", BAD, ids=lambda words: " ".join(words)[:40])
-def test_bad_words_are_answered_in_one_line(words: list[str]) -> None:
-    done = bench(*words)
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1
-    assert done.stderr.startswith("lamina bench: ")
+def test_bad_words_are_answered_in_one_line(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enclosure, "enter", lambda words: pytest.fail(f"a run begins: {words}"))
+    status = command.main(words)
+    said = capsys.readouterr()
+    assert status == 2
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert said.err.startswith("lamina bench: ")
+
+
+def test_a_bad_word_is_the_programs_status() -> None:
+    done = bench("--nonsense")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "lamina bench: unrecognized arguments: --nonsense\n"
 
 
 def test_the_list_names_every_row_and_target() -> None:

@@ -1,6 +1,5 @@
 """Root file systems for containers: a tiny one made at once, a Debian one kept between runs."""
 
-import fcntl
 import io
 import os
 import shutil
@@ -8,7 +7,9 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-CACHE = Path(os.environ.get("LAMINA_CACHE", "/var/tmp/lamina-cache"))
+from lamina_benchmarks import cache
+
+CACHE = Path(os.environ.get(cache.VARIABLE) or cache.OF_ROOT)
 SUITE = "bookworm"
 DEBIAN_SECONDS = 300
 
@@ -58,10 +59,8 @@ def busybox(target: Path) -> Path:
 
 def debian() -> Path:
     """Return a directory with a small Debian that has apt; made once a machine, by root."""
-    CACHE.mkdir(exist_ok=True)
     archive, tree = CACHE / f"debian-{SUITE}-apt.tar", CACHE / f"debian-{SUITE}-apt"
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with cache.locked():
         if not archive.exists():
             part = archive.with_suffix(".part.tar")
             words = ["mmdebstrap", "--quiet", "--variant=apt", SUITE, str(part)]

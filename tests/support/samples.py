@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lamina_benchmarks import cache
+
 from tests.integration.rootfs import CACHE, debian
 
 VERSION = 2  # of what this file makes: others are made anew
@@ -95,7 +97,7 @@ def sample(name: str) -> Sample:
 
 
 def _keep(name: str) -> None:
-    CACHE.mkdir(exist_ok=True)
+    cache.root()
     TOP.mkdir(exist_ok=True, mode=0o755)
     source = debian().with_suffix(".tar") if RECIPES[name].debian else None
     with (TOP / f"{name}.lock").open("w") as lock:
