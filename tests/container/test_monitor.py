@@ -172,7 +172,8 @@ def test_a_probe_gets_what_the_program_got(root: Path, directory: Path) -> None:
     times = Record(Op.HEALTH, 20, 20000, 0, 20, 1)
     rows = [times, *(Record(Op.PROBE, word) for word in ("sh", "-c", probe))]
     started = start([*plan.container(config), *rows], directory)
-    wait_for(lambda: (directory / "health").exists(), 20)
+    kept = directory / "health"
+    wait_for(lambda: kept.exists() and "healthy" in kept.read_text(), 20)
     said = (directory / "health").read_text()
     assert '"Output":"box\\n0\\n1\\ncat\\n/etc\\n"' in said
     os.kill(started.pid, signal.SIGKILL)
