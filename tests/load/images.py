@@ -3,6 +3,7 @@
     load     docker-archive, plain and gzip, into an empty store; `again`: the image is there already
     pull     from docker-registry on the loopback interface into an empty store
     mount    from the command to the first listing of the root directory
+    cold     walk and read every file of a mount with nothing in memory; lamina's also by the kernel's EROFS
     size     bytes and inodes of a, b and c in one store, before and after `store dedup`
     listing  images, image ls -q, ps -a, version
     run      run --rm IMAGE true; exec IMAGE true in one that runs; commit and diff of one small change
@@ -25,6 +26,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.differential import calls
 from tests.support import mounts
 from tests.support.registries import docker_registry
 from tests.support.samples import Sample, sample
@@ -138,6 +140,8 @@ class Bench:
         names = ("lamina", "podman", "podman-fuse")
         self.targets = [Target(name, top / name) for name in names if name in options.targets]
         self.umoci = "umoci" in options.targets
+        self.place = top / "mnt"
+        self.place.mkdir()
         self.table = Table()
 
     def load(self) -> None:
@@ -198,8 +202,7 @@ class Bench:
             target.run("load", "-i", str(self.sample.archive))
         for _ in range(self.rounds):
             for target in self.targets:
-                place = self.top / "mnt"
-                place.mkdir(exist_ok=True)
+                place = self.place
                 if target.lamina:
                     words = f"{LAMINA} mount {self.sample.reference} {place} && ls {place}"
                 else:
@@ -210,6 +213,32 @@ class Bench:
                     target.run("unmount", str(place))
                 else:
                     target.run("image", "unmount", self.sample.reference)
+
+    def cold(self) -> None:
+        """Walk and read what is mounted, the page cache dropped."""
+        for target in self.targets:
+            target.empty()
+            target.run("load", "-i", str(self.sample.archive))
+        for _ in range(self.rounds):
+            for target in self.targets:
+                for way in ((), ("--kernel",)) if target.lamina else ((),):
+                    self._cold(target, way)
+
+    def _cold(self, target: Target, way: tuple[str, ...]) -> None:
+        name, reference = " ".join((target.name, *way)), self.sample.reference
+        place = str(self.place)
+        if target.lamina:
+            target.run("mount", *way, reference, place)
+        else:
+            argv = target.words("image", "mount", reference)
+            done = subprocess.run(argv, env=target.environment, capture_output=True, text=True, check=True)
+            place = done.stdout.strip()
+        for row, command in (("walk", 'find "$0" -printf %s'), ("read", 'tar -cf - -C "$0" . | cat')):
+            os.sync()
+            Path(calls.DROP_CACHES).write_text("3\n")
+            taken = measured(["sh", "-ec", command, place], target.environment)
+            self.table.add(f"cold {row} {self.sample.name}", name, taken)
+        target.run(*(("unmount", place) if target.lamina else ("image", "unmount", reference)))
 
     def size(self) -> None:
         """Load all samples into one store and weigh it."""
@@ -280,7 +309,9 @@ def workspace() -> Iterator[Path]:
 def main() -> int:
     """Measure the rows that were named."""
     parser = argparse.ArgumentParser(prog="tests.load.images", description=__doc__)
-    parser.add_argument("rows", nargs="+", choices=("load", "pull", "mount", "size", "listing", "run"))
+    parser.add_argument(
+        "rows", nargs="+", choices=("load", "pull", "mount", "cold", "size", "listing", "run")
+    )
     parser.add_argument("--sample", choices=("tiny", *NAMES), default="a")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
@@ -292,8 +323,8 @@ def main() -> int:
     with workspace() as top:
         bench = Bench(top, sample(options.sample), options)
         rows: dict[str, Callable[[], None]] = {
-            "load": bench.load, "pull": bench.pull, "mount": bench.mount, "size": bench.size,
-            "listing": bench.listing, "run": bench.run,
+            "load": bench.load, "pull": bench.pull, "mount": bench.mount, "cold": bench.cold,
+            "size": bench.size, "listing": bench.listing, "run": bench.run,
         }  # fmt: skip
         for row in options.rows:
             rows[row]()

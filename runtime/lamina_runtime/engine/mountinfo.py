@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from lamina_runtime.value import value
 
 
@@ -14,10 +16,10 @@ class Entry:
     source: str
 
 
-def entries() -> list[Entry]:
-    """Return all mounts, the oldest first."""
+def entries(process: str = "self") -> list[Entry]:
+    """Return all mounts that a process sees, the oldest first."""
     found = []
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+    with open(f"/proc/{process}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             left, _, right = line.rstrip("\n").partition(" - ")
             kind, source = right.split(" ")[:2]
@@ -28,6 +30,23 @@ def entries() -> list[Entry]:
 def at(place: str) -> Entry | None:
     """Return the topmost mount exactly at a place."""
     return next((entry for entry in reversed(entries()) if entry.place == place), None)
+
+
+def seen_elsewhere(place: str, kind: str) -> bool:
+    """Tell whether a process in another mount namespace sees such a mount; others' are not always shown."""
+    ours = os.readlink("/proc/self/ns/mnt")
+    looked: set[str] = set()
+    for process in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            namespace = os.readlink(f"/proc/{process}/ns/mnt")
+            if namespace == ours or namespace in looked:
+                continue
+            looked.add(namespace)
+            if any(entry.place == place and entry.kind == kind for entry in entries(process)):
+                return True
+        except OSError:  # it ended, or is not ours
+            continue
+    return False
 
 
 def _plain(text: str) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lamina_runtime.store.images import Image
 
 START_SECONDS = 60.0
+LAZY_SECONDS = 1.0
 LARGEST_LOG = 4096
 FULLEST_PAGE = 4000
 
@@ -242,16 +243,18 @@ def unmount(engine: Engine, record: Mount, *, lazy: bool = False) -> None:
                 ) from error
             if error.errno not in (errno.ENOENT, errno.EINVAL):  # it is not mounted any more
                 raise
-        gone = not _serves(record) or drivers.ended(
-            record.pid, 1.0 if lazy else drivers.END_SECONDS, began=record.started
-        )
+        gone = _ends(record, LAZY_SECONDS)
+        # A namespace that was made meanwhile has a copy: the server ends with that, as after --lazy.
+        if not gone and not lazy and not mountinfo.seen_elsewhere(record.place, mounts.FUSE_KIND):
+            gone = _ends(record, drivers.END_SECONDS)
+            if not gone:
+                raise BusyError(f"{record.place}: unmounted, but its server does not end")
         if gone:
             _clean(engine, top, record)
-        elif not lazy:
-            raise BusyError(
-                f"{record.place}: unmounted, but its server does not end",
-                hint="another mount namespace has a copy of the mount; with that it ends",
-            )
+
+
+def _ends(record: Mount, seconds: float) -> bool:
+    return not _serves(record) or drivers.ended(record.pid, seconds, began=record.started)
 
 
 def _serves(record: Mount) -> bool:
