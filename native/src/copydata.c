@@ -11,13 +11,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHUNK (1u << 20)
@@ -25,7 +26,12 @@
 #define WINDOW (2u << 20)  /* mapped at a time */
 #define AHEAD (4 * WINDOW) /* read from the disk meanwhile */
 #define CEPH_MAGIC 0x00c36400
-#define FEW 64		 /* extents; each costs FICLONE some microseconds */
+#define FEW 64		     /* extents; each costs FICLONE some microseconds */
+#define PIECE (32u << 20)    /* looked at for unwritten pages at a time */
+#define LONGEST_LOOK_US 1000 /* at them all */
+#ifndef SYS_cachestat
+#define SYS_cachestat 451 /* the same on all architectures but alpha */
+#endif
 #define TINY (16u << 10) /* fits any thread's stack */
 
 static int write_all(int to, const char *buf, size_t size, uint64_t offset)
@@ -135,20 +141,40 @@ int lam_copy_shared(int from, int to, uint64_t size)
 	return ftruncate(to, (off_t)size) < 0 ? -errno : 0;
 }
 
-bool lam_extents_few(int from)
+static int64_t now_us(void)
 {
-	union {
-		struct fiemap map;
-		char room[sizeof(struct fiemap) + FEW * sizeof(struct fiemap_extent)];
-	} found = { .map = { .fm_length = FIEMAP_MAX_OFFSET, .fm_extent_count = FEW } };
-	struct fiemap_extent *extents = found.map.fm_extents;
+	struct timespec now;
 
-	if (ioctl(from, FS_IOC_FIEMAP, &found.map) < 0)
-		return false;
-	for (uint32_t i = 0; i < found.map.fm_mapped_extents; i++)
-		if (extents[i].fe_flags & (FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_UNKNOWN))
-			return false; /* sharing would write it first */
-	return found.map.fm_mapped_extents < FEW;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ll + now.tv_nsec / 1000;
+}
+
+/* Is all of it on the disk?  False also where that takes long to say: many small pages in memory. */
+static bool is_clean(int fd, uint64_t size)
+{
+	int64_t start = now_us();
+	struct {
+		uint64_t cached, dirty, writeback, evicted, recently;
+	} pages;
+
+	for (uint64_t at = 0; at < size; at += PIECE) {
+		struct {
+			uint64_t offset, length;
+		} range = { at, PIECE };
+
+		if (syscall(SYS_cachestat, fd, &range, &pages, 0) < 0 || pages.dirty || pages.writeback ||
+		    now_us() - start > LONGEST_LOOK_US)
+			return false;
+	}
+	return true;
+}
+
+bool lam_shares_soon(int from, uint64_t size)
+{
+	struct fsxattr about;
+
+	return ioctl(from, FS_IOC_FSGETXATTR, &about) == 0 && about.fsx_nextents <= FEW &&
+	       is_clean(from, size);
 }
 
 int lam_copy_data(int from, int to, uint64_t size, bool sparse)
@@ -167,11 +193,15 @@ int lam_copy_data(int from, int to, uint64_t size, bool sparse)
 			rc = copy_segment(from, to, offset, size);
 			break;
 		}
+		if ((uint64_t)data >= size)
+			break;
 		hole = lseek(from, data, SEEK_HOLE);
 		if (hole < 0 || (uint64_t)hole > size)
 			hole = (off_t)size;
-		if ((uint64_t)data >= size)
+		if ((uint64_t)data < offset || hole <= data) { /* it lies: a FUSE server may say anything */
+			rc = copy_segment(from, to, offset, size);
 			break;
+		}
 		rc = copy_segment(from, to, (uint64_t)data, (uint64_t)hole);
 		offset = (uint64_t)hole;
 	}

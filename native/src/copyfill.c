@@ -14,6 +14,8 @@
 #include <lamina/sys.h>
 #include <lamina/xattr.h>
 
+#define MOST_REFUSALS 8 /* one after the other, to share blocks within a file system */
+
 /* Does a copy of 'bytes' take long enough to be made without the lock, by a thread that may wait? */
 bool lam_copy_takes_long(const struct lam_core *core, const struct lam_layer *layer, uint64_t bytes)
 {
@@ -28,7 +30,8 @@ static bool may_share(const struct lam_layer *layer, const struct lam_contents *
 bool lam_copy_shares_soon(const struct lam_layer *layer, const struct lam_contents *from,
 			  const struct statx *st)
 {
-	return may_share(layer, from) && lam_dev(st) == layer->dev && lam_extents_few(from->fd);
+	return may_share(layer, from) && layer->counts_extents && lam_dev(st) == layer->dev &&
+	       lam_shares_soon(from->fd, st->stx_size);
 }
 
 static int copy_bytes(const struct lam_core *core, const struct lam_layer *layer,
@@ -42,10 +45,22 @@ static int copy_bytes(const struct lam_core *core, const struct lam_layer *layer
 	return rc;
 }
 
+/* Learn from how sharing blocks with a file on 'dev' went. */
+static void note_sharing(struct lam_layer *layer, int rc, uint64_t dev)
+{
+	if (rc == -EXDEV && dev == layer->dev)
+		layer->refusals++;
+	else if (rc == 0)
+		layer->refusals = 0;
+	layer->unshared |= rc == -EOPNOTSUPP || layer->refusals == MOST_REFUSALS;
+}
+
 int lam_copy_contents(struct lam_core *core, struct lam_node *node, struct lam_layer *layer,
 		      const struct lam_contents *from, int to, const struct statx *st, bool shared_only)
 {
 	bool slow = !shared_only && lam_copy_takes_long(core, layer, st->stx_size);
+	/* Little that nobody waits for is copied sooner than it is written out, as sharing wants it. */
+	bool share = (slow || shared_only) && may_share(layer, from);
 	int shared = -EXDEV, rc = 0;
 
 	if (slow) {
@@ -53,18 +68,19 @@ int lam_copy_contents(struct lam_core *core, struct lam_node *node, struct lam_l
 		core->lulls++;
 		pthread_mutex_unlock(&core->lock);
 	}
-	if (may_share(layer, from))
+	if (share)
 		shared = lam_copy_shared(from->fd, to, st->stx_size);
-	if (shared < 0 && shared_only)
-		rc = -LAM_EAGAIN;
-	else if (shared < 0)
-		rc = copy_bytes(core, layer, from, to, st);
+	if (shared != -EXDEV && shared != -EOPNOTSUPP)
+		rc = shared;
+	else
+		rc = shared_only ? -LAM_EAGAIN : copy_bytes(core, layer, from, to, st);
 	if (slow) {
 		pthread_mutex_lock(&core->lock);
 		node->flags &= (uint16_t)~LAM_NODE_COPYING;
 		pthread_cond_broadcast(&core->copied);
 	}
-	layer->unshared |= shared == -EOPNOTSUPP;
+	if (share)
+		note_sharing(layer, shared, lam_dev(st));
 	if (rc == 0)
 		core->stats.copied_bytes += st->stx_size;
 	return rc;

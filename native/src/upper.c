@@ -79,7 +79,7 @@ static bool probe_xattr(struct lam_core *core, int work)
 
 static void probe(struct lam_core *core, struct lam_layer *layer, int work)
 {
-	struct statfs fs;
+	struct statfs fs = { 0 };
 	struct statx st;
 
 	layer->dev = lam_stat_at(work, "", &st) == 0 ? lam_dev(&st) : 0;
@@ -92,6 +92,7 @@ static void probe(struct lam_core *core, struct lam_layer *layer, int work)
 	if (!(layer->abilities & LAM_UP_MKNOD))
 		layer->abilities &= ~(uint32_t)LAM_UP_RENAME_WH;
 	layer->slow_sync = fstatfs(work, &fs) < 0 || fs.f_type != TMPFS_MAGIC;
+	layer->counts_extents = layer->slow_sync && fs.f_type == XFS_SUPER_MAGIC;
 }
 
 /* The directories below workdir, as kernel overlayfs has them. */

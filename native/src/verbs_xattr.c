@@ -187,6 +187,7 @@ int lam_removexattr(struct lam_core *core, const struct lam_caller *caller, uint
 	char key[KEY_MAX];
 	struct lam_at at;
 	struct statx st;
+	bool absent;
 	int rc = lam_enter(core, nodeid, &node);
 
 	if (rc < 0)
@@ -201,16 +202,15 @@ int lam_removexattr(struct lam_core *core, const struct lam_caller *caller, uint
 		rc = length < 0 ? (int)length : 0;
 	}
 	/* File systems take the removal of no ACL for done; kernel overlayfs asks a lower first. */
-	if (rc == -ENODATA && is_acl(key) &&
-	    (lam_is_dir(node) ? !!lam_upper_dir(node) : lam_on_upper(node))) {
-		lam_leave(core, node);
-		return 0;
-	}
+	absent = rc == -ENODATA && is_acl(key) &&
+		 (lam_is_dir(node) ? !!lam_upper_dir(node) : lam_on_upper(node));
 	if (rc == 0)
 		rc = change(core, caller, node, name, key, &at);
 	if (rc == 0)
 		rc = lam_at_removexattr(core, &at, key);
-	if (rc == 0 && is_acl(key))
+	if (absent)
+		rc = 0;
+	else if (rc == 0 && is_acl(key))
 		acl_changed(node, key);
 	/* Whoever takes an ACL away and is not of the group loses set-group-ID; there is no flag for it. */
 	if (rc == 0 && strcmp(key, "system.posix_acl_access") == 0 && caller->uid != 0 &&

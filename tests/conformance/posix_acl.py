@@ -178,3 +178,11 @@ def setting_an_acl_may_clear_setgid(top: Path) -> None:
     os.chmod(top / "f", 0o2755)
     as_user(1000, lambda: os.setxattr(top / "f", ACCESS, named(1001, 7)))
     eq(mode_of(top / "f") & 0o2000, 0)
+
+
+@CASES.case({"f": tree.file("x", mode=0o755, uid=1000, gid=1000)}, needs=["uids"])
+def removing_an_acl_that_is_not_there_may_clear_setgid(top: Path) -> None:
+    os.chown(top / "f", 1000, 2000)
+    os.chmod(top / "f", 0o2755)
+    as_user(1000, lambda: os.removexattr(top / "f", ACCESS))
+    eq(mode_of(top / "f") & 0o2000, 0)

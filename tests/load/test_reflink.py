@@ -40,9 +40,37 @@ def test_a_copy_up_shares_blocks(size: int) -> None:
         os.sync()
         assert (top / "u" / "f").read_bytes() == content
         assert bed.Bed.used(disk) - used < SIZE // 2
-    assert calls.get("ioctl") == 2, calls  # FIEMAP: few extents; FICLONE, by whoever took the request
+    assert calls.get("ioctl") == 2, (
+        calls
+    )  # FS_IOC_FSGETXATTR: few extents; FICLONE, by whoever took the request
     assert pooled == 0, "another thread was woken"
     assert not WAITS & calls.keys(), calls
+
+
+@pytest.mark.root
+@pytest.mark.fuse
+@pytest.mark.requires("driver")
+def test_what_must_be_written_first_waits_elsewhere() -> None:
+    """Sharing blocks that memory has changed writes them out: no work for the thread that answers."""
+    target = columns.table(rootless=False)["lamina"]
+    with bed.opened() as made:
+        try:
+            disk = made.image("xfs")
+        except bed.UnavailableError as reason:
+            pytest.skip(str(reason))
+        lower, top = _folder(disk / "lower"), disk / "top"
+        for name in ("u", "w", "m"):
+            _folder(top / name)
+        (lower / "f").write_bytes(bytes(SIZE))
+        os.sync()
+        content = os.urandom(SIZE)
+        with mounting.mounted(target, mounting.command(target, [lower], top), top / "m", []) as union:
+            with (lower / "f").open("r+b") as file:  # nobody has looked it up yet
+                file.write(content)
+            with (union.at / "f").open("r+b", buffering=0) as file:
+                file.write(content[:1])
+            assert json.loads(os.getxattr(union.at, "user.lamina.stats"))["server"]["pooled"] == 1
+            assert (union.at / "f").read_bytes() == content
 
 
 def _folder(path: Path) -> Path:

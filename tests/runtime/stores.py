@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
 import tarfile
@@ -36,6 +37,7 @@ def tar_of(files: Mapping[str, bytes]) -> bytes:
     return out.getvalue()
 
 
+@functools.cache
 def gzipped(data: bytes) -> bytes:
     return gzip.compress(data, 1, mtime=0)
 

@@ -24,7 +24,7 @@ from lamina_runtime.store.moves import Move
 
 from tests.erofs import images as erofs
 from tests.erofs.images import by_kernel
-from tests.runtime.crashes import die_at
+from tests.runtime.crashes import die_at, instants
 from tests.runtime.stores import damage, gzipped, put_image, put_layer, put_sample, tar_of
 from tests.support.dump import dump
 from tests.support.samples import sample
@@ -141,7 +141,7 @@ def test_the_same_bytes_with_the_same_hash_only_in_part_are_not_moved(
 
 def test_a_dedup_that_is_killed_anywhere_leaves_a_good_store(session_top: Path) -> None:
     with tempfile.TemporaryDirectory(dir=session_top) as top:
-        for number in range(1, 300):
+        for number in instants(300):
             store = Store.open(Path(top) / str(number))
             put_image(store, [ONE]), put_image(store, [THREE, TWO])
             finished = die_at(number, partial(store.dedup))

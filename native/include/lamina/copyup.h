@@ -119,11 +119,11 @@ int lam_remove_entries(int fd, const char *keep, unsigned int depth);
 
 /*
  * Let 'to' share the first 'size' bytes of 'from'.  -EOPNOTSUPP: this file system never does so; -EXDEV: not
- * these two files; and 'to' is as it was.
+ * these two files; and 'to' is as it was.  Any other error is one.
  */
 int lam_copy_shared(int from, int to, uint64_t size);
-/* Are the blocks of 'from' few and all on the disk, so that sharing them is soon done? */
-bool lam_extents_few(int from);
+/* Are the blocks of 'from', of an XFS, few and all on the disk, so that sharing them is soon done? */
+bool lam_shares_soon(int from, uint64_t size);
 /* Copy 'size' bytes with their holes from 'from' to the empty file 'to': copy_file_range, or read and write. */
 int lam_copy_data(int from, int to, uint64_t size, bool sparse);
 

@@ -65,10 +65,12 @@ struct lam_layer {
 	struct lam_ldir *index_dir; /* workdir/index, NULL if there is none */
 	int lock_fd[2];		    /* flock'ed upper and workdir */
 	uint32_t next_temp;
-	uint64_t dev;	    /* of workdir */
-	bool slow_sync;	    /* fsync waits for a device: not tmpfs */
-	bool unshared;	    /* files never share blocks here: tried */
-	bool whiteout_made; /* work/whiteout exists for linking */
+	uint64_t dev;	     /* of workdir */
+	bool slow_sync;	     /* fsync waits for a device: not tmpfs */
+	bool counts_extents; /* says at once how many a file has: XFS */
+	bool unshared;	     /* files never share blocks here: tried */
+	uint8_t refusals;    /* so far, to do so */
+	bool whiteout_made;  /* work/whiteout exists for linking */
 };
 
 /* ---- a directory on one layer ---- */
