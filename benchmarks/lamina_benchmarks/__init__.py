@@ -6,6 +6,7 @@ and medians are compared within the run.
     command     the command line
     arguments   from words to a plan
     enclosure   a mount namespace of our own; for a plain user a user namespace too
+    mounted     what is mounted
     columns     what is measured: targets and how each is mounted
     rows        the measurements, with the goals they are held to
     fixtures    the trees they work on, made once; `projects` the real ones

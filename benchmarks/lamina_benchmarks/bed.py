@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -11,6 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lamina_benchmarks import mounted
+
+PLACE = Path("/var/tmp")
 SECONDS = 60
 IMAGE_GIB = 8
 TMPFS = "size=75%,mode=755"
@@ -79,23 +83,48 @@ class Bed:
 @contextlib.contextmanager
 def opened() -> Iterator[Bed]:
     """Make the bed, and remove it with all that it mounted."""
+    sweep()
+    with _claimed() as top:
+        try:
+            yield Bed(top)
+        finally:
+            # An interrupted command may have mounted what nobody got to know of.
+            for at in reversed(mounted.below(top)):
+                words = ["umount", "-l", str(at)]
+                subprocess.run(words, timeout=SECONDS, capture_output=True, check=False)
+            shutil.rmtree(top, ignore_errors=True)
+
+
+def sweep() -> None:
+    """Remove the beds of runs that were killed: ours by owner, of no living process, with nothing mounted."""
+    for top in sorted(PLACE.resolve().glob("lb-*-*")):
+        process = top.name.split("-")[1]
+        if not process.isdigit() or Path("/proc", process).exists():
+            continue
+        with contextlib.suppress(OSError), _held(top) as status:
+            if status.st_uid == os.geteuid() and not mounted.below(top):
+                shutil.rmtree(top, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _claimed() -> Iterator[Path]:
+    """Give a new directory that is held while we use it."""
     # Not on tmpfs: the images would lie in memory.
-    top = Path(tempfile.mkdtemp(prefix=f"lb-{os.getpid()}-", dir="/var/tmp"))
+    top = Path(tempfile.mkdtemp(prefix=f"lb-{os.getpid()}-", dir=PLACE.resolve()))
     top.chmod(0o755)
-    bed = Bed(top)
+    with _held(top):
+        yield top
+
+
+@contextlib.contextmanager
+def _held(top: Path) -> Iterator[os.stat_result]:
+    """Lock a directory, or raise OSError: in another container a living process may seem dead."""
+    place = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        yield bed
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield os.fstat(place)
     finally:
-        # An interrupted command may have mounted what nobody got to know of.
-        for at in reversed(_mounted(top)):
-            subprocess.run(["umount", "-l", at], timeout=SECONDS, capture_output=True, check=False)
-        shutil.rmtree(top, ignore_errors=True)
-
-
-def _mounted(top: Path) -> list[str]:
-    """Return the mount points below a directory, in the order in which they were mounted."""
-    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    return [at for at in (line.split(" ")[4] for line in lines) if at.startswith(f"{top}/")]
+        os.close(place)
 
 
 def _run(argv: list[str]) -> None:

@@ -47,6 +47,7 @@ def main(argv: Sequence[str]) -> int:
             _possible(request)
             if not enclosure.inside():
                 enclosure.enter(words)
+            enclosure.give_up(path for path in (request.json, request.plots) if path)
             run = _measured(request, words)
         return _show(run, request, old)
     except (arguments.UsageError, stored.BadFileError) as error:
@@ -57,7 +58,8 @@ def main(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
-        return _refuse(f"{error.filename or 'lamina bench'}: {error.strerror or error}", FAILED)
+        where = f"{error.filename}: " if error.filename else ""
+        return _refuse(f"{where}{error.strerror or error}", FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -83,7 +85,9 @@ def _measured(request: arguments.Request, words: list[str]) -> results.Run:
     )  # fmt: skip
     run = results.Run(facts, list(request.placements), request.samples, [], [])
     progress = _Progress()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, signal.default_int_handler)
     try:
         with bed.opened() as made:
             plan = sampling.prepare(plan, made, run, progress)

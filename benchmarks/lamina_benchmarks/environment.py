@@ -10,7 +10,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from lamina_benchmarks import cache, fixtures, mounting
+from lamina_benchmarks import cache, fixtures, mounted, mounting
 
 PROGRAMS = {
     "fuse-overlayfs": ("fuse-overlayfs", "--version"),
@@ -63,11 +63,9 @@ def _version() -> str:
 def _file_system(path: Path) -> str:
     """Return the type of the file system that a directory is on."""
     found, longest = "unknown", -1
-    for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
-        left, _, right = line.partition(" - ")
-        at = left.split()[4]
-        if len(at) > longest and path.is_relative_to(at):
-            found, longest = right.split()[0], len(at)
+    for entry in mounted.entries():
+        if path.is_relative_to(entry.at) and len(entry.at.parts) >= longest:
+            found, longest = entry.kind, len(entry.at.parts)
     return found
 
 

@@ -49,7 +49,7 @@ def test_a_run_as_root(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_shows_what_it_has(number: signal.Signals) -> None:
     words = (
         "--quick",
