@@ -96,7 +96,9 @@ def way(wishes: Wishes) -> Way:
         if program and os.access(TUN, os.R_OK | os.W_OK):
             return _HELPERS[name](program, wishes.network_options)
     if mode == "private" or wishes.ports or wishes.publish_all:
-        _note("no slirp4netns or pasta: the container has no way out")
+        import logging
+
+        logging.getLogger(__name__).warning("lamina: no slirp4netns or pasta: the container has no way out")
         return Way("none", resolver="")
     _note("no slirp4netns or pasta: the container shares the host's network")
     return Way("host", gateway="127.0.0.1")
