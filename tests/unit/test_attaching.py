@@ -40,7 +40,7 @@ def test_input_for_one_who_has_ended_is_dropped(
     os.dup2(reader, 0)
     recv = attaching._show
     turns = iter([None, None, None])
-    monkeypatch.setattr(attaching, "_show", lambda client: next(turns, True) and recv(client))
+    monkeypatch.setattr(attaching, "_show", lambda *given: next(turns, True) and recv(*given))
     monitors.send(b"x7")
     monitors.close()
     try:

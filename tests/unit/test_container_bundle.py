@@ -101,7 +101,7 @@ def test_every_bundle_becomes_a_plan() -> None:
     assert by_op[Op.USER] == (b"ann:video",)
     assert by_op[Op.RLIMIT] == (b"7", b"10", b"20")
     assert by_op[Op.SYSCTL] == (b"net/ipv4/ip_forward", b"1")
-    assert by_op[Op.ROOT] == (b"/r", b"pivot", b"ro")
+    assert by_op[Op.ROOT] == (b"/r", b"pivot", b"ro", b"0x4")
 
 
 def test_wishes_survive_json() -> None:

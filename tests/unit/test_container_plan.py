@@ -34,12 +34,12 @@ def test_namespaces_are_one_set_of_flags() -> None:
 
 def test_bind_mounts_keep_flags_recursion_and_propagation() -> None:
     mount = {"destination": "/d", "source": "/s", "options": ["rbind", "ro", "nosuid", "rslave"]}
-    assert of(Op.BIND, mounts=[mount]) == [Record(Op.BIND, "/s", "/d", "0x3", "rec", 1 << 19)]
+    assert of(Op.BIND, mounts=[mount]) == [Record(Op.BIND, "/s", "/d", "0x3", "rec", 1 << 19, "")]
 
 
 def test_read_only_is_no_propagation() -> None:
     mount = {"destination": "/d", "source": "/s", "options": ["bind", "ro"]}
-    assert of(Op.BIND, mounts=[mount]) == [Record(Op.BIND, "/s", "/d", "0x1", "", 0)]
+    assert of(Op.BIND, mounts=[mount]) == [Record(Op.BIND, "/s", "/d", "0x1", "", 0, "")]
 
 
 def test_options_of_a_new_file_system_go_to_it() -> None:
@@ -115,5 +115,9 @@ def test_user_and_network_of_another_process_are_entered_together() -> None:
     ]
     maps = [{"containerID": 0, "hostID": 1000, "size": 1}]
     rows = list(plan.container(config(linux={"namespaces": spaces, "uidMappings": maps})))
-    assert rows[:2] == [Record(Op.JOIN, 7, hex(0x50000000)), Record(Op.NAMESPACES, hex(0x20000))]
+    assert rows[:3] == [
+        Record(Op.WHOLE, hex(0x50020000)),
+        Record(Op.JOIN, 7, hex(0x50000000)),
+        Record(Op.NAMESPACES, hex(0x20000)),
+    ]
     assert Op.UIDMAP not in [row.op for row in rows]
