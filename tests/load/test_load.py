@@ -21,8 +21,10 @@ def test_load(scenario: str) -> None:
     _load(scenario, "--driver", "lamina")
 
 
-def _load(*words: str) -> None:
-    done = runner.module("tests.load", *words, "--scale", str(SCALE), seconds=SECONDS * max(1.0, SCALE))
+def _load(*words: str, share: float = 1.0) -> None:
+    done = runner.module(
+        "tests.load", *words, "--scale", str(SCALE * share), seconds=SECONDS * max(1.0, SCALE)
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -39,20 +41,22 @@ def test_load_in_a_user_namespace(scenario: str) -> None:
 @pytest.mark.root
 @pytest.mark.fuse
 @pytest.mark.slow
+@pytest.mark.requires("driver")
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize(("driver", "share"), [("lamina-passthrough-on", 0.5), ("lamina-pyfuse3", 0.2)])
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_load_in_other_modes(driver: str, share: float, scenario: str) -> None:
+    _load(scenario, "--driver", driver, share=share)
+
+
+@pytest.mark.root
+@pytest.mark.fuse
+@pytest.mark.slow
 @pytest.mark.requires("driver", "fuse_uring")
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize(
-    ("driver", "scenario"),
-    [
-        ("lamina-io-uring", "fsx"),
-        ("lamina-io-uring", "stress"),
-        ("lamina-passthrough-on", "stripes"),
-        ("lamina-passthrough-on", "stress"),
-        ("lamina-pyfuse3", "stress"),
-    ],
-)
-def test_load_in_other_modes(driver: str, scenario: str) -> None:
-    _load(scenario, "--driver", driver)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_load_over_io_uring(scenario: str) -> None:
+    _load(scenario, "--driver", "lamina-io-uring", share=0.25)
 
 
 @pytest.mark.root

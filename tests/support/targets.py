@@ -50,6 +50,7 @@ TARGETS = {
         Target("kernel-userns", "overlay", "userns", ("userxattr",), ("overlayfs_userns",)),
         Target("lamina-native", "lamina", "root", (), ("fuse",)),
         Target("lamina-passthrough", "lamina", "root", ("passthrough=upper",), ("fuse",)),
+        Target("lamina-passthrough-on", "lamina", "root", ("passthrough=on",), ("fuse",)),
         Target("lamina-io-uring", "lamina", "root", ("io_uring",), ("fuse", "fuse_uring")),
         Target(
             "lamina-io-uring-forward", "lamina", "root", ("io_uring", "forward=all"), ("fuse", "fuse_uring")
