@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from lamina_benchmarks import columns, placements, rows
 
+ALL = "all"
 MOST_SAMPLES = 1000
 SAMPLES, QUICK_SAMPLES = 5, 2
 
@@ -45,8 +46,8 @@ def parse(argv: Sequence[str], *, rootless: bool) -> Request:
     found = _parser().parse_args(argv)
     table = rows.table(rows.QUICK if found.quick else rows.FULL)
     targets = columns.table(rootless=rootless)
-    usual = columns.QUICK if found.quick else columns.USUAL
-    names = list(targets) if found.targets == "all" else _chosen(found.targets, targets, usual)
+    usual = list(targets) if found.list else columns.USUAL
+    names = _chosen(found.targets, targets, usual)
     wanted = _chosen(found.rows, [row.name for row in table])
     for path in (found.json, found.plots):
         if path and not path.absolute().parent.is_dir():
@@ -76,11 +77,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--quick", action="store_true", help="less work a row, 2 samples, pinned only: under two minutes")
-    add("--list", action="store_true", help="show rows and targets, and measure nothing")
-    add("--rows", metavar="NAME,...", help="some rows; walk* is all that begin so")
-    add("--targets", metavar="NAME,...", help="some targets, or all")
+    add("--list", action="store_true", help="show rows and all targets, and measure nothing")
+    add("--rows", type=_text, metavar="NAME,...", help="some rows; walk* is all that begin so")
+    add(
+        "--targets",
+        type=_text,
+        metavar="NAME,...",
+        help="some targets, or all; default: as --list marks",
+    )
     add(
         "--placement",
+        type=_text,
         metavar="NAME,...",
         help="of pinned, free, hogs; both is the first two (default), or all",
     )
@@ -88,14 +95,24 @@ def _parser() -> argparse.ArgumentParser:
     add("--samples", type=_count, metavar="N", help=f"of each row and target ({SAMPLES})")
     add("--no-counts", action="store_true", help="leave out the pass that counts requests")
     add("--syscalls", action="store_true", help="count the servers' system calls too (strace; slow)")
-    add("--json", type=Path, metavar="FILE", help="write raw samples, counts and environment")
-    add("--plots", type=Path, metavar="DIR", help="write a page of plots: index.html, SVG, PNG (matplotlib)")
-    add("--compare", type=Path, metavar="OLD.json", help="show what changed since another run")
+    add("--json", type=_path, metavar="FILE", help="write raw samples, counts and environment")
+    add("--plots", type=_path, metavar="DIR", help="write a page of plots: index.html, SVG, PNG (matplotlib)")
+    add("--compare", type=_path, metavar="OLD.json", help="show what changed since another run")
     add(
-        "--from", type=Path, metavar="FILE", action="append", dest="stored",
+        "--from", type=_path, metavar="FILE", action="append", dest="stored",
         help="measure nothing: show a stored run, or several as one",
     )  # fmt: skip
     return parser
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("nothing is named")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(_text(text))
 
 
 def _count(text: str) -> int:
@@ -105,7 +122,7 @@ def _count(text: str) -> int:
 
 
 def _placements(found: argparse.Namespace) -> tuple[str, ...]:
-    groups = {"both": (placements.PINNED, placements.FREE), "all": placements.ALL}
+    groups = {"both": (placements.PINNED, placements.FREE), ALL: placements.ALL}
     text = found.placement or (placements.PINNED if found.quick else "both")
     wanted = {name for part in text.split(",") for name in groups.get(part, (part,))}
     for name in sorted(wanted - set(placements.ALL)):
@@ -115,8 +132,8 @@ def _placements(found: argparse.Namespace) -> tuple[str, ...]:
     return tuple(name for name in placements.ALL if name in wanted)
 
 
-def _chosen(text: str | None, known: Iterable[str], usual: tuple[str, ...] = ()) -> list[str]:
-    """Return the known names that a list has; the start of a name with "*" stands for all of them."""
+def _chosen(text: str | None, known: Iterable[str], usual: Sequence[str] = ()) -> list[str]:
+    """Return the known names that a list has; the start of a name with "*" stands for all that have it."""
     names = list(known)
     if text is None:
         return [name for name in names if not usual or name in usual]
@@ -125,9 +142,9 @@ def _chosen(text: str | None, known: Iterable[str], usual: tuple[str, ...] = ())
         raise UsageError("an empty list of names")
     for part in parts:
         if not any(_matches(part, name) for name in names):
-            raise UsageError(f"unknown: {part!r}; known: {', '.join(names)}")
+            raise UsageError(f"unknown: {part!r}; known: {', '.join([*names, ALL])}")
     return [name for name in names if any(_matches(part, name) for part in parts)]
 
 
 def _matches(part: str, name: str) -> bool:
-    return name.startswith(part[:-1]) if part.endswith("*") else name == part
+    return name.startswith(part[:-1]) if part.endswith("*") else part in (name, ALL)

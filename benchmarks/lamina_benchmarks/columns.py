@@ -58,8 +58,8 @@ _USER = (
     Column("lamina-userns", "lamina", goal="user", about="lamina-unionfs in a user namespace"),
     Column("lamina-pyfuse3", "lamina", ("engine=pyfuse3",), about="the same with engine=pyfuse3"),
 )
-QUICK = (KERNEL, PEER, "lamina", "lamina-passthrough", "lamina-userns")
-USUAL = (KERNEL, PEER, "lamina", "lamina-passthrough", "lamina-unprivileged", "lamina-userns")
+# Without what differs from another only by asking for what is the default: passthrough=off.
+USUAL = (KERNEL, PEER, "lamina", "lamina-passthrough", "lamina-userns")
 
 
 def table(*, rootless: bool) -> dict[str, Column]:

@@ -33,11 +33,14 @@ NONE = "-"
 
 
 def listing(rows: Sequence[Row], columns: Sequence[targets.Column]) -> str:
-    """Return the rows and targets that there are."""
+    """Return the rows and targets that there are, those marked that are measured if none is named."""
     lines = ["Rows"]
     lines += [f"  {row.name:15} {row.group:12} {row.title}" for row in rows]
-    lines += ["Targets"]
-    lines += [f"  {column.name:22} {column.about}" for column in columns]
+    lines += ["Targets (* is measured if none is named)"]
+    lines += [
+        f"{'*' if column.name in targets.USUAL else ' '} {column.name:22} {column.about}"
+        for column in columns
+    ]
     return "\n".join(lines)
 
 
@@ -78,7 +81,24 @@ def _table(run: Run, placement: str, what: str, kind: Kind) -> Iterator[str]:
                 lines.append([row.title, *cells, _goal(row, "root"), _goal(row, "user")])
     lines.append(["geometric mean of the ratios", *(_means(run, placement, name, kind) for name in names)])
     yield from aligned(lines)
+    if kind is wall:
+        yield from _elsewhere(run, placement)
     yield ""
+
+
+def _elsewhere(run: Run, placement: str) -> Iterator[str]:
+    """Say which rows have been measured, but not at a placement, and where."""
+    titles: dict[str, list[str]] = {}
+    for row in run.rows:
+        where = [other for other in run.placements if _measured(run, row, other)]
+        if where and placement not in where:
+            titles.setdefault(", ".join(where), []).append(row.title)
+    for others, rows in titles.items():
+        yield f"measured {others} alone: {'; '.join(rows)}"
+
+
+def _measured(run: Run, row: Heading, placement: str) -> bool:
+    return any((row.name, placement, column.name) in run.cells for column in run.columns)
 
 
 def _cell(run: Run, row: Heading, placement: str, column: Target, kind: Kind) -> str:

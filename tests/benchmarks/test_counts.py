@@ -3,22 +3,29 @@
 Each case does one thing COUNT times through a mount of the driver's own command, as clients do,
 and compares what the server answered with a bound for each operation.  FORGET is not counted: it
 comes when the kernel pleases.  SLACK is for what a whole run costs once (a directory's lookup,
-the one OPENDIR that is answered with ENOSYS).
+the one OPENDIR that is answered with ENOSYS).  Whether a device or a ring carries the requests
+changes nothing.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from lamina_benchmarks import client, columns, mounting, server
 
+from tests.support import capabilities
+
 COUNT = 200
 FOLDERS = 20
 SLACK = 12
 UNCOUNTED = ("FORGET", "BATCH_FORGET")
 COLUMNS = ("lamina", "lamina-passthrough", "lamina-userns")
+URING = "lamina-io-uring"  # as root by default, whatever carries the requests
+OVER_URING = ("create", "unlink")
 Words = tuple[str, ...]
 
 pytestmark = [pytest.mark.root, pytest.mark.fuse, pytest.mark.userns, pytest.mark.requires("driver")]
@@ -36,6 +43,7 @@ class Case:
 
 CREATE = ("create", "{m}", str(COUNT), "1024")
 WALK, READ = ("walk", "{m}"), ("read", "{m}")
+UNTAR = ("run", "tar", "-xf", "{a}", "-C", "{m}")
 ENTRIES = FOLDERS * (COUNT // FOLDERS + 1)
 
 
@@ -58,6 +66,7 @@ CASES = {
     "copy-up": Case(each("change"), (3, 4, 3)),
     "chmod": Case(each("chmod"), (2, 2, 2)),
     "chown": Case(each("chown"), (3, 3, 3)),
+    "untar": Case(UNTAR, (8.2, 8.8, 8.2), operations=ENTRIES),
     "write": Case(("seqwrite", "{m}/new", str(16 << 20)), (1, 0, 1), operations=128),
 }
 
@@ -87,9 +96,31 @@ def layers(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def archive(lower: Path) -> Path:
+    """A tar of what is below "t"."""
+    path = lower.with_name("counts.tar")
+    subprocess.run(["tar", "-C", str(lower / "t"), "-cf", str(path), "."], check=True, timeout=20)
+    return path
+
+
 @pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("name", CASES)
-def test_an_operation_costs_no_more_requests(name: str, column: str, lower: Path, layers: Path) -> None:
+def test_an_operation_costs_no_more_requests(
+    name: str, column: str, lower: Path, layers: Path, archive: Path
+) -> None:
+    held(name, column, COLUMNS.index(column), lower, layers, archive)
+
+
+@pytest.mark.requires("fuse_uring")
+@pytest.mark.parametrize("name", OVER_URING)
+def test_it_costs_the_same_over_io_uring(name: str, lower: Path, layers: Path, archive: Path) -> None:
+    with capabilities.fuse_uring_enabled():
+        held(name, URING, COLUMNS.index("lamina"), lower, layers, archive)
+
+
+def held(name: str, column: str, bound: int, lower: Path, layers: Path, archive: Path) -> None:
+    """Mount a column, do a case's work, and compare what the server answered with the bound."""
     case = CASES[name]
     lowers = [lower / "t"] if case.work in (WALK, READ) else [lower]
     target = columns.table(rootless=False)[column]
@@ -97,14 +128,19 @@ def test_an_operation_costs_no_more_requests(name: str, column: str, lower: Path
     program = str(client.build())
 
     def words(work: Words, prefix: list[str]) -> list[str]:
-        return [*prefix, program, *(word.format(m=at) for word in work)]
+        return [*prefix, program, *(word.format(m=at, a=archive) for word in work)]
 
     with mounting.mounted(target, mounting.command(target, lowers, layers), at, []) as union:
+        assert has_ring(union.pid) == (column == URING)  # no falling back
         for work in case.before:
             client.run(words(work, union.prefix))
         before = server.requests(at, union.prefix)
         client.run(words(case.work, union.prefix))
         spent = server.difference(server.requests(at, union.prefix), before)
     counted = {opcode: count for opcode, count in spent.items() if opcode not in UNCOUNTED}
-    total, most = sum(counted.values()), case.most[COLUMNS.index(column)]
+    total, most = sum(counted.values()), case.most[bound]
     assert total <= most * case.operations + SLACK, counted
+
+
+def has_ring(pid: int | None) -> bool:
+    return any("io_uring" in os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir())

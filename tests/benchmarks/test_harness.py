@@ -206,7 +206,16 @@ BAD = (
     ["--nonsense"],
     ["--rows", "nothing-such"],
     ["--rows", ""],
+    ["--rows", ","],
     ["--targets", "zfs"],
+    ["--targets", ""],
+    ["--targets", "all,zfs"],
+    ["--placement", ""],
+    ["--placement", ","],
+    ["--json", ""],
+    ["--plots", ""],
+    ["--compare", ""],
+    ["--from", ""],
     ["--placement", "upside-down"],
     ["--samples", "0"],
     ["--samples", "many"],
@@ -240,12 +249,53 @@ def test_a_bad_word_is_the_programs_status() -> None:
     assert done.stderr == "lamina bench: unrecognized arguments: --nonsense\n"
 
 
-def test_the_list_names_every_row_and_target() -> None:
-    done = bench("--list", "--quick", "--targets", "all")
-    assert done.returncode == 0
+def test_the_list_names_every_row_and_target(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--list", "--quick"]) == 0
+    lines = capsys.readouterr().out.splitlines()
     for row in rows.table(rows.QUICK):
-        assert f"  {row.name} " in done.stdout
-    assert "lamina-pyfuse3" in done.stdout
+        assert any(line.startswith(f"  {row.name} ") for line in lines)
+    marks = {line.split()[1] if line[0] == "*" else line.split()[0]: line[0] for line in lines}
+    for name in columns.table(rootless=enclosure.rootless()):
+        assert marks[name] == ("*" if name in columns.USUAL else " ")
+    assert command.main(["--list", "--rows", "create", "--targets", "bare"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  create          names        create 5,000 x 1 KiB",
+        "Targets (* is measured if none is named)",
+        "  bare                   a directory without a union",
+    ]
+
+
+def test_nothing_is_measured_twice_unasked() -> None:
+    for rootless in (False, True):
+        for words in ([], ["--quick"]):
+            found = arguments.parse(words, rootless=rootless).columns
+            assert "lamina-unprivileged" not in {column.name for column in found}
+            assert len({(column.kind, column.options, column.namespace) for column in found}) == len(found)
+    named = arguments.parse(["--targets", "lamina-unprivileged"], rootless=False).columns
+    assert [column.options for column in named] == [("passthrough=off",)]
+
+
+def test_all_stands_for_every_target_beside_others() -> None:
+    every = [column.name for column in arguments.parse(["--targets", "all"], rootless=False).columns]
+    assert every == list(columns.table(rootless=False))
+    both = arguments.parse(["--targets", "kernel,all"], rootless=False).columns
+    assert [column.name for column in both] == every
+
+
+def test_a_row_that_was_measured_elsewhere_is_named() -> None:
+    run = a_run()
+    lines = list(report.pages(run))
+    assert [line for line in lines if line.startswith("measured ")] == [
+        "measured pinned alone: create 10; walk; mount start-up"
+    ]
+    for name in ("create", "start"):
+        run.cells |= {
+            (row, "free", column): cell for (row, _, column), cell in run.cells.items() if row == name
+        }
+    lines = list(report.pages(run))
+    at = lines.index("measured pinned alone: walk")
+    assert lines.count("measured pinned alone: walk") == 1
+    assert next(line for line in reversed(lines[:at]) if ", free: median" in line).startswith("time")
 
 
 def bench(*words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
