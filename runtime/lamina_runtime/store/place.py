@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from lamina_runtime.oci.reference import Reference
 
+METADATA = 2  # goes up when the same layers give other metadata: what an older version made is left to collection
 FOLDERS = ("blobs", "devices", "layers", "metadata", "images", "references", "leases", "temporary")
 
 
@@ -26,7 +27,8 @@ def tag(diff_id: Digest) -> str:
 
 def stack_name(diff_ids: Sequence[Digest]) -> str:
     """Return what the metadata of a stack of layers, base first, is called."""
-    return Digest.of("".join(f"{diff_id}\n" for diff_id in diff_ids).encode()).hex
+    words = [f"metadata {METADATA}", *map(str, diff_ids)]
+    return Digest.of("".join(f"{word}\n" for word in words).encode()).hex
 
 
 @value
