@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lamina_runtime.oci.reference import Reference
 
-METADATA = 2  # goes up when the same layers give other metadata: what an older version made is left to collection
+METADATA = 2  # goes up when the same layers give other metadata; what was made before is garbage then
 FOLDERS = ("blobs", "devices", "layers", "metadata", "images", "references", "leases", "temporary")
 
 
