@@ -135,3 +135,44 @@ def test_short_names_mean_what_registries_conf_says(
     )
     assert "Untagged" in lamina.ok("rmi", "one")
     lamina.refused("image", "inspect", "short:8", named="No such image")
+
+
+@pytest.mark.parametrize(
+    ("server", "meant"),
+    [
+        ("harbor", "harbor"),
+        ("https://harbor/", "harbor"),
+        ("https://harbor:5000/v2/", "harbor:5000"),
+        ("localhost", "localhost"),
+        ("[::1]:5000", "[::1]:5000"),
+        ("docker.io", "docker.io"),
+        ("https://index.docker.io/v1/", "docker.io"),
+    ],
+)
+def test_a_server_is_a_host_never_a_repository_of_the_hub(lamina: Lamina, server: str, meant: str) -> None:
+    assert lamina.ok("logout", server) == f"Not logged in to {meant}\n"
+
+
+@pytest.mark.parametrize(
+    "server", ["harbor/x", "https://", "ftp://harbor", "a b", "-u", "harbor:99999", "a" * 64, "a@b"]
+)
+def test_what_is_no_host_gets_no_password(lamina: Lamina, server: str) -> None:
+    lamina.refused("login", "-u", "ann", "-p", "secret", "--", server, named=f"{server!r} is not a registry")
+    lamina.refused("logout", "--", server, named=f"{server!r} is not a registry")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("pull", "127.0.0.1:99999/r"),
+        ("pull", "127.0.0.1:0/r"),
+        ("search", "127.0.0.1:99999/r"),
+        ("search", "a" * 70 + ".b/r"),
+        ("import", "http://127.0.0.1:99999/x"),
+        ("import", "http://[::1/x"),
+        ("import", "https:///x"),
+        ("import", f"http://{'a' * 70}.b/x"),
+    ],
+)
+def test_addresses_that_cannot_be_are_refused(lamina: Lamina, words: tuple[str, str]) -> None:
+    lamina.refused(*words, named=words[1].removesuffix("/r"))

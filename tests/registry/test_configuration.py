@@ -173,3 +173,9 @@ def test_only_this_machine_may_speak_plainly(name: str, plain: bool) -> None:
 
 def test_docker_hub_lives_elsewhere() -> None:
     assert Host("docker.io").authority == "registry-1.docker.io"
+
+
+@pytest.mark.parametrize("location", ["../x", "a" * 64 + ".b", "a.b:99999/x", "a b", "/x"])
+def test_locations_begin_with_a_host(tmp_path: Path, location: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not a host"):
+        parsed(tmp_path, f'[[registry]]\nprefix = "a.b"\nlocation = "{location}"\n')

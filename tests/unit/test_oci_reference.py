@@ -31,6 +31,7 @@ B = "b" * 128
         ("a.b/x", "a.b/x:latest", "a.b/x:latest"),
         ("quay.io/a/b__c-d.e", "quay.io/a/b__c-d.e:latest", "quay.io/a/b__c-d.e:latest"),
         ("HOST/x", "HOST/x:latest", "HOST/x:latest"),
+        (f"{'a' * 63}.b:65535/x", f"{'a' * 63}.b:65535/x:latest", f"{'a' * 63}.b:65535/x:latest"),
         ("[::1]:5000/x", "[::1]:5000/x:latest", "[::1]:5000/x:latest"),
         (f"debian@sha256:{A}", f"docker.io/library/debian@sha256:{A}", f"debian@sha256:{A}"),
         (f"a.b/x:1@sha512:{B}", f"a.b/x:1@sha512:{B}", f"a.b/x:1@sha512:{B}"),
@@ -79,6 +80,12 @@ def test_a_reference_reads_as_docker_reads_it(text: str, full: str, familiar: st
         f"debian@sha256:{A}@sha256:{A}",
         "x" * 5000,
         "http://a.b/c",
+        "a.b:65536/x",
+        "a.b:" + "0" * 6 + "/x",
+        "a" * 64 + ".b/x",
+        "a..b/x",
+        "[::::]/x",
+        "[::1]:99999/x",
     ],
 )
 def test_what_is_no_reference_is_refused(text: str) -> None:

@@ -11,7 +11,7 @@ from lamina_runtime.engine import naming
 from lamina_runtime.engine.machine import own_platform
 from lamina_runtime.errors import UsageError
 from lamina_runtime.oci.platform import Platform
-from lamina_runtime.oci.reference import DEFAULT_TAG, DOCKER, Reference
+from lamina_runtime.oci.reference import DOCKER, Reference, is_host
 
 if TYPE_CHECKING:
     from lamina_runtime.engine.context import Engine
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from lamina_runtime.registry.push import Pushed
     from lamina_runtime.registry.search import Found
 
-HUB_NAMES = ("", "docker.io", "index.docker.io", "registry-1.docker.io", "https://index.docker.io/v1/")
+HUB_NAMES = ("docker.io", "index.docker.io", "registry-1.docker.io")
+ROOTS = ("", "v1", "v2")  # paths that a registry's URL may have
 
 
 class Access(NamedTuple):
@@ -178,11 +179,17 @@ def search(term: str, *, limit: int, access: Access) -> list[Found]:
 
 
 def registry_name(word: str) -> str:
-    """Return a registry's name as login takes it: with a scheme or without, nothing for Docker Hub."""
-    if word in HUB_NAMES:
+    """Return a registry's name as login takes it: with a scheme or without, nothing for Docker Hub.
+
+    It is a host always: unlike in an image's name, one word without dots is not a repository of the Hub.
+    """
+    if not word:
         return DOCKER
-    name = word.partition("://")[2] or word
-    return Reference.parse(f"{name.rstrip('/')}/x:{DEFAULT_TAG}").registry
+    scheme, found, rest = word.partition("://")
+    host, _, path = (rest if found else word).partition("/")
+    if (found and scheme not in ("http", "https")) or path.rstrip("/") not in ROOTS or not is_host(host):
+        raise UsageError(f"{word!r} is not a registry", hint="HOST or HOST:PORT")
+    return DOCKER if host in HUB_NAMES else host
 
 
 def login(registry: str, *, username: str, password: str, access: Access) -> LoggedIn:

@@ -16,6 +16,8 @@ OLD_DOCKER = "index.docker.io"
 OFFICIAL = "library/"
 DEFAULT_TAG = "latest"
 MAX_NAME = 255
+MAX_LABEL = 63  # of a part of a host, as names of hosts have it
+MAX_PORT = 65535
 MAX_TEXT = 1024  # a name, a tag and the longest digest, and some room for the error's text
 
 _DIGITS = frozenset("0123456789")
@@ -50,7 +52,7 @@ class Reference:
             rest, _, tag = rest.rpartition(":")
             _check(_is_tag(tag), tag, text, "tag")
         registry, repository = _split(rest)
-        _check(_is_registry(registry), registry, text, "registry")
+        _check(is_host(registry), registry, text, "registry")
         _check(_is_repository(repository), repository, text, "repository")
         if len(registry) + 1 + len(repository) > MAX_NAME:
             raise OciError(f"{text!r}: a name has at most {MAX_NAME} characters")
@@ -127,20 +129,38 @@ def _is_repository(text: str) -> bool:
     )
 
 
-def _is_registry(text: str) -> bool:
+def is_host(text: str) -> bool:
     """Labels [a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])? with dots between, or [address], and a port or none."""
+    if len(text) > MAX_NAME:
+        return False
     host, colon, port = text, "", "0"
     if not text.endswith("]"):
         before, colon, after = text.rpartition(":")
         host, port = (before, after) if colon else (text, port)
-    if not port or not _DIGITS.issuperset(port):
+    if not port or len(port) > len(str(MAX_PORT)) or not _DIGITS.issuperset(port) or int(port) > MAX_PORT:
         return False
     if host[:1] == "[":
-        return host[-1] == "]" and len(host) > 2 and _ADDRESS.issuperset(host[1:-1])
+        return host[-1] == "]" and _is_address(host[1:-1])
     return all(
-        label and label[0] != "-" and label[-1] != "-" and _LETTERS.issuperset(label.replace("-", ""))
+        0 < len(label) <= MAX_LABEL
+        and label[0] != "-"
+        and label[-1] != "-"
+        and _LETTERS.issuperset(label.replace("-", ""))
         for label in host.split(".")
     )
+
+
+def _is_address(text: str) -> bool:
+    """Tell whether it is an address of IPv6, without a zone."""
+    if not _ADDRESS.issuperset(text):
+        return False
+    import socket
+
+    try:
+        socket.inet_pton(socket.AF_INET6, text)
+    except OSError:
+        return False
+    return True
 
 
 def _check(good: bool, part: str, text: str, what: str) -> None:  # noqa: FBT001 - what was found of `part`

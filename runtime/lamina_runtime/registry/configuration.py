@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lamina_runtime.errors import LaminaError
+from lamina_runtime.oci.reference import is_host
 
 OWN_FILE = "registries.toml"
 MAX_SIZE = 1 << 20
@@ -176,7 +177,11 @@ def _location(path: Path, table: dict[str, Any], key: str) -> str:
     value = table.get(key, "")
     if not isinstance(value, str) or "://" in value:
         raise ConfigurationError(f"{path}: {key} must be a name like registry.example/path, not {value!r}")
-    return value.rstrip("/")
+    value = value.rstrip("/")
+    first = value.partition("/")[0].removeprefix("*." if key == "prefix" else "")
+    if value and not is_host(first):
+        raise ConfigurationError(f"{path}: {key} = {value[:200]!r}: {first[:200]!r} is not a host")
+    return value
 
 
 def _flag(path: Path, table: dict[str, Any], key: str) -> bool:

@@ -29,7 +29,11 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> SplitResult | None:
     value = _variable(environment, f"{parts.scheme}_proxy") or _variable(environment, "all_proxy")
     if not value or is_loopback(host) or _excluded(host, parts, _variable(environment, "no_proxy")):
         return None
-    proxy = urlsplit(value if "://" in value else f"http://{value}")
+    try:
+        proxy = urlsplit(value if "://" in value else f"http://{value}")
+        _ = proxy.port
+    except ValueError as error:  # brackets that do not match, a port beyond 65535
+        raise UsageError("the proxy of the environment is not an address") from error
     if proxy.scheme not in _PORTS or not proxy.hostname:
         shown = proxy.scheme + "://" + (proxy.hostname or "")
         raise UsageError(f"proxy {shown}: only http:// and https:// proxies are supported")

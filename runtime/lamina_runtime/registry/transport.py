@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpcore
 import trio
@@ -125,13 +125,11 @@ class Transport:
             yield Reply(response, request.url)
 
     async def _pool(self, request: Request) -> httpcore.AsyncConnectionPool:
-        parts = urlsplit(request.url)
+        parts = _parts(request.url)
         files = tls.Certificates()
         if parts.scheme == "https":
             options = self._options
             files = tls.certificates(parts.netloc, options.certificates, explicit=options.certificate_dir)
-        elif parts.scheme != "http" or not parts.hostname:
-            raise ProtocolError(f"{shown(request.url)}: not an HTTP address")
         proxy = proxy_for(request.url, self._options.environment)
         key = (files, request.insecure or parts.scheme == "http", proxy.geturl() if proxy else "")
         if key not in self._pools:
@@ -145,6 +143,17 @@ class Transport:
                     keepalive_expiry=KEEPALIVE,
                 )
         return self._pools[key]
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # brackets that do not match, a port beyond 65535
+        sound = False
+    if not sound:
+        raise ProtocolError(f"{printable(url.partition('?')[0].rpartition('@')[2])}: not an HTTP address")
+    return parts
 
 
 def _context(files: tls.Certificates, insecure: bool) -> ssl.SSLContext:  # noqa: FBT001 - called by a thread
@@ -177,6 +186,8 @@ def _translated(url: str) -> Iterator[None]:
         raise explain(urlsplit(url).netloc.rpartition("@")[2], exc) from exc
     except httpcore.UnsupportedProtocol as exc:
         raise ProtocolError(f"{shown(url)}: not an HTTP address") from exc
+    except UnicodeError as exc:  # a part of the host is empty or longer than 63 letters
+        raise ProtocolError(f"{shown(url)}: its host cannot be one") from exc
 
 
 def explain(host: str, failure: Exception) -> TransferError:
