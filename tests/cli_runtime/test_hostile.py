@@ -257,7 +257,7 @@ def test_layouts_have_nothing_by_links(lamina: Lamina, layout: Layout, what: str
 
 
 @pytest.mark.parametrize(
-    "name", ["/etc/passwd", "../c.json", "sub/../../c.json", "sub", "sub/fifo", "c.json/x"]
+    "name", ["/etc/passwd", "../c.json", "sub/../../c.json", "sub", "sub/fifo", "c.json/x", "c\0.json"]
 )
 def test_layouts_read_nothing_but_their_files(lamina: Lamina, name: str) -> None:
     top = lamina.top / "layout"

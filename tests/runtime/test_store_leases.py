@@ -15,6 +15,7 @@ from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.manifest import build_index
 from lamina_runtime.oci.reference import Reference
 from lamina_runtime.store import Store
+from lamina_runtime.store.errors import StoreError
 
 from tests.runtime.stores import described, files_of, gzipped, put_image, put_layer, tar_of
 
@@ -227,3 +228,16 @@ def test_usage_says_what_is_shared(store: Store) -> None:
     with store.lease("use"):
         store.images.get(one.id)
         assert store.usage().images[0].in_use
+
+
+def test_a_lease_that_cannot_be_written_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr("os.write", full)
+    with pytest.raises(StoreError, match="No space left"), store.lease("x"):
+        pass
+    monkeypatch.undo()
+    assert not list((store.root / "leases").iterdir())
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -177,6 +177,8 @@ def clean(name: str) -> str:
     if len(name) > LONGEST_NAME:
         raise ArchiveError(f"the archive has a name of {len(name)} characters")
     parts = [part for part in name.split("/") if part not in ("", ".")]
+    if "\0" in name:
+        raise ArchiveError(f"the archive has a name that no file can have: {name!r}")
     if name.startswith("/") or ".." in parts:
         raise ArchiveError(f"the archive has a member that leads out of it: {name!r}")
     return "/".join(parts)

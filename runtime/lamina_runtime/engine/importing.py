@@ -10,7 +10,7 @@ from lamina_runtime.archive.opening import plainly_opened
 from lamina_runtime.engine import changes, moments, naming
 from lamina_runtime.engine.machine import own_platform
 from lamina_runtime.errors import UsageError
-from lamina_runtime.oci import media
+from lamina_runtime.oci import json, media
 from lamina_runtime.oci.config import ImageConfig
 from lamina_runtime.oci.container import History
 from lamina_runtime.oci.descriptor import Descriptor
@@ -60,7 +60,7 @@ def import_(
     wish = Wish(
         naming.target(name) if name else None,
         changes,
-        message or f"Imported from {source}",
+        json.writable(message or f"Imported from {source}"),
         Platform.parse(platform) if platform else own_platform(),
     )
     _edited(wish, created="")  # refuses bad changes before anything is read

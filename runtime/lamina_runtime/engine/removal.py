@@ -115,6 +115,7 @@ def prune(engine: Engine, *, everything: bool, words: Sequence[str]) -> Removed:
     untagged: list[str] = []
     deleted: list[str] = []
     with engine.store.changing():
+        engine.store.references.list(strict=True)  # an image whose name cannot be read is not nameless
         used = {mount.image_id for mount in mounts.active(engine)}
         used |= {str(one.record.image) for one in containers.containers(engine).list()}
         for listed in listing.chosen(engine.store, words, filters.PRUNE_KEYS):

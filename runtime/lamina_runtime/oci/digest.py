@@ -50,7 +50,7 @@ class Digest:
             raise OciError(
                 f"digest algorithm {algorithm[:80]!r} is not supported", hint="sha256 and sha512 are"
             )
-        if len(encoded) != length or encoded.strip(_HEX):
+        if not is_hex(algorithm, encoded):
             raise OciError(
                 f"{text[:200]!r} is not a digest: {length} lower-case hexadecimal digits are wanted"
             )
@@ -74,6 +74,11 @@ class Digest:
     def hasher(self) -> Hasher:
         """Return a fresh hash object of this algorithm."""
         return hasher(self.algorithm)
+
+
+def is_hex(algorithm: str, text: str) -> bool:
+    """Say whether a text is what a digest of a known algorithm has behind its colon."""
+    return len(text) == HEX_LENGTH[algorithm] and not text.strip(_HEX)
 
 
 def hasher(algorithm: str, *, little: bool = False) -> Hasher:

@@ -62,6 +62,11 @@ def dump(value: object) -> bytes:
     return "".join(_ENCODE(value, 0)).encode()
 
 
+def writable(text: str) -> str:
+    """Return words of a command as a document can hold them: bytes that are no UTF-8 become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def pretty(value: object) -> str:
     """Serialise for people, four spaces a level, as json.dumps(indent=4) does."""
     return "".join(_lines(value, "\n"))

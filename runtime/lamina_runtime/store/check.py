@@ -15,11 +15,11 @@ from pathlib import Path
 
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.oci.config import ImageConfig
-from lamina_runtime.oci.digest import HEX_LENGTH, Digest, hasher
+from lamina_runtime.oci.digest import HEX_LENGTH, Digest, hasher, is_hex
 from lamina_runtime.store import check_layers, files, forms, marking, metadata
 from lamina_runtime.store.forms import LayerInfo
 from lamina_runtime.store.ground import Ground
-from lamina_runtime.store.images import Record, read_record
+from lamina_runtime.store.images import Record, read_record, record_names
 from lamina_runtime.store.place import Place
 from lamina_runtime.store.problem import Problem
 from lamina_runtime.store.references import read_reference
@@ -60,21 +60,19 @@ def _tasks(ground: Ground, *, full: bool) -> Iterator[Task]:
         if full or path.stat().st_size <= SMALL:
             yield "blob-damaged", str(digest), partial(_blob, digest, path)
     stacks: set[tuple[Digest, ...]] = set()
-    for algorithm in HEX_LENGTH:
-        for path in sorted((place.root / "images" / algorithm).iterdir()):
-            image_id = Digest(algorithm, path.name)
-            try:
-                record = read_record(place, image_id)
-            except LaminaError as exc:
-                yield (
-                    "image-damaged",
-                    str(image_id),
-                    partial(iter, [Problem("image-damaged", str(image_id), str(exc))]),
-                )
-                continue
-            if record is not None:
-                yield "image-damaged", str(image_id), partial(_image, place, record)
-                stacks.add(record.diff_ids)
+    for image_id in record_names(place):
+        try:
+            record = read_record(place, image_id)
+        except (LaminaError, OSError) as exc:
+            yield (
+                "image-damaged",
+                str(image_id),
+                partial(iter, [Problem("image-damaged", str(image_id), str(exc))]),
+            )
+            continue
+        if record is not None:
+            yield "image-damaged", str(image_id), partial(_image, place, record)
+            stacks.add(record.diff_ids)
     for stack in sorted(stacks):
         yield "metadata-damaged", place.metadata(stack).name, partial(_metadata, place, stack)
     for path in sorted((place.root / "references").iterdir()):
@@ -163,8 +161,8 @@ def _strays(place: Place) -> Iterator[Problem]:
     for path in devices:
         if path.name not in layers and not arriving:
             yield Problem("stray", str(path.relative_to(place.root)), "a tar without its layer")
-    known = {path for _, path in marking.blob_files(place)}
     for algorithm in HEX_LENGTH:
-        for path in sorted((place.root / "blobs" / algorithm).iterdir()):
-            if path not in known:
-                yield Problem("stray", str(path.relative_to(place.root)), "not named by a digest")
+        for top in ("blobs", "images"):
+            for path in sorted((place.root / top / algorithm).iterdir()):
+                if not is_hex(algorithm, path.name):
+                    yield Problem("stray", str(path.relative_to(place.root)), "not named by a digest")

@@ -28,6 +28,15 @@ class Ground:
         self._store, self._records = locks.Held(place.lock), locks.Held(place.records)
         self._leases: set[Lease] = set()
         self._lock = allocate_lock()
+        self._skipped: set[str] = set()
+
+    def skip(self, error: Exception) -> None:
+        """Warn, once, of a record that a listing does without."""
+        if str(error) not in self._skipped:
+            import logging
+
+            self._skipped.add(str(error))
+            logging.getLogger(__name__).warning("warning: left out: %s (see 'lamina store check')", error)
 
     def reported(self) -> AbstractContextManager[None]:
         """Turn errors of the disk into errors of the store."""

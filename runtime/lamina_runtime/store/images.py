@@ -9,17 +9,18 @@ the tars that its files point into, in order, by their tags.
 
 from __future__ import annotations
 
+from lamina_runtime.errors import LaminaError
 from lamina_runtime.oci import json
 from lamina_runtime.oci.descriptor import Descriptor
-from lamina_runtime.oci.digest import HEX_LENGTH, Digest
+from lamina_runtime.oci.digest import HEX_LENGTH, Digest, is_hex
 from lamina_runtime.oci.errors import MismatchError, OciError
 from lamina_runtime.store import files
-from lamina_runtime.store.errors import MissingError
+from lamina_runtime.store.errors import MissingError, StoreError
 from lamina_runtime.store.place import Place, stack_name
-from lamina_runtime.store.references import read_reference
 from lamina_runtime.value import value
 
 MAX_MANIFESTS = 1000  # of one image
+_FIELDS = ("id", "size", "created", "platform", "diffIDs", "manifests")
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import builtins
@@ -61,14 +62,42 @@ class Record:
         }
 
 
+def record_names(place: Place) -> builtins.list[Digest]:
+    """Return the ids of the images there are records of, sorted; other files there are no records."""
+    return sorted(
+        Digest(algorithm, path.name)
+        for algorithm in HEX_LENGTH
+        for path in (place.root / "images" / algorithm).iterdir()
+        if is_hex(algorithm, path.name)
+    )
+
+
 def read_record(place: Place, image_id: Digest) -> Record | None:
-    """Read the record of an image, None if there is none."""
+    """Read the record of an image, None if there is none; StoreError names one that is damaged.
+
+    Nothing that is not there counts as empty: collect() would remove what the image needs.
+    """
+    path = place.image(image_id)
     try:
-        raw = place.image(image_id).read_bytes()
+        raw = path.read_bytes()
     except FileNotFoundError:
         return None
-    found = json.load_object(raw, f"image {image_id.short} in the store")
-    return Record(
+    try:
+        return _parsed(raw, image_id)
+    except LaminaError as exc:
+        raise StoreError(
+            f"{path}: damaged record of an image: {exc}", hint="bring the image again, or remove this file"
+        ) from exc
+
+
+def _parsed(raw: bytes, image_id: Digest) -> Record:
+    found = json.load_object(raw, image_id.short)
+    for name in _FIELDS:
+        if found.fields.get(name) is None:
+            raise OciError(f"no {name}")
+    if found.need_text("id") != str(image_id):
+        raise OciError(f"it is that of {found.text('id')[:200]!r}")
+    record = Record(
         image_id,
         found.integer("size"),
         found.text("created"),
@@ -76,6 +105,17 @@ def read_record(place: Place, image_id: Digest) -> Record | None:
         tuple(Digest.parse(text) for text in found.texts("diffIDs")),
         tuple(Descriptor.from_json(entry) for entry in found.objects("manifests", limit=MAX_MANIFESTS)),
     )
+    if not record.manifests:
+        raise OciError("no manifests")
+    return record
+
+
+def _known(place: Place, image_id: Digest) -> Record | None:
+    """Return the record that a new one would replace; a damaged one is as good as none."""
+    try:
+        return read_record(place, image_id)
+    except LaminaError:
+        return None
 
 
 class Image:
@@ -176,7 +216,7 @@ class ImageStore:
         if index is not None:
             self._blobs().add(index.raw, expected=index.digest)
         with self._ground.changing():
-            before = read_record(self._place, config.id)
+            before = _known(self._place, config.id)
             others = [found for found in before.manifests if found != manifest.descriptor] if before else []
             record = Record(
                 config.id,
@@ -231,12 +271,17 @@ class ImageStore:
         ]
 
     def list(self) -> builtins.list[Image]:
-        """Return all images, by their ids."""
+        """Return all images, by their ids; those whose records are damaged are left out, with a warning."""
         with self._ground.together():
-            folders = ((algorithm, self._place.root / "images" / algorithm) for algorithm in HEX_LENGTH)
-            names = [Digest(algorithm, path.name) for algorithm, top in folders for path in top.iterdir()]
-            records = [read_record(self._place, name) for name in sorted(names)]
+            records = [self._readable(name) for name in record_names(self._place)]
         return [Image(record, self._ground, self._blobs) for record in records if record is not None]
+
+    def _readable(self, image_id: Digest) -> Record | None:
+        try:
+            return read_record(self._place, image_id)
+        except (LaminaError, OSError) as exc:
+            self._ground.skip(exc)
+            return None
 
     def remove(self, image_id: Digest) -> None:
         """Forget an image and its names; what it is made of goes with the next collect().
@@ -245,7 +290,7 @@ class ImageStore:
         """
         with self._ground.changing():
             for path in (self._place.root / "references").iterdir():
-                named = read_reference(path)
+                named = self._references.readable(path)
                 if named is not None and named.image_id == image_id:
                     files.remove(path)
             if not files.remove(self._place.image(image_id)):

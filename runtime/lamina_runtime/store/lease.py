@@ -131,10 +131,15 @@ class Lease:
 def open_lease(leases: Path, reason: str, together: Together) -> Lease:
     """Start a lease of this process; only under the store's lock, which `together` takes."""
     path = files.temporary_name(leases)
-    header = {"reason": reason, "holder": _holder(os.getpid())}
+    header = {"reason": json.writable(reason), "holder": _holder(os.getpid())}
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, files.MODE)
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    os.write(fd, json.dump(header) + b"\n")
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        os.write(fd, json.dump(header) + b"\n")
+    except BaseException:
+        files.remove(path)
+        os.close(fd)
+        raise
     return Lease(path, fd, header, together)
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.oci.descriptor import Descriptor
-from lamina_runtime.oci.digest import HEX_LENGTH, Digest
+from lamina_runtime.oci.digest import HEX_LENGTH, Digest, is_hex
 from lamina_runtime.oci.manifest import Index, Manifest, parse
 from lamina_runtime.store import lease, moves
 from lamina_runtime.store.errors import StoreError
-from lamina_runtime.store.images import Record, read_record
+from lamina_runtime.store.images import Record, read_record, record_names
 from lamina_runtime.store.place import Place, stack_name, tag
 from lamina_runtime.store.references import read_reference
 
@@ -31,11 +31,10 @@ class Needed:
 
 
 def records(place: Place) -> Iterator[Record]:
-    """Yield the record of every image."""
-    for algorithm in HEX_LENGTH:
-        for path in sorted((place.root / "images" / algorithm).iterdir()):
-            if (found := read_record(place, Digest(algorithm, path.name))) is not None:
-                yield found
+    """Yield the record of every image; raises StoreError for one that is damaged."""
+    for image_id in record_names(place):
+        if (found := read_record(place, image_id)) is not None:
+            yield found
 
 
 def needed(place: Place) -> Needed:
@@ -44,7 +43,10 @@ def needed(place: Place) -> Needed:
     for record in records(place):
         _mark_image(place, record, found)
     for path in (place.root / "references").iterdir():
-        named = read_reference(path)
+        try:
+            named = read_reference(path)
+        except (LaminaError, OSError):  # it names nothing any more, and its image has a record of its own
+            continue
         if named is None:
             continue
         found.blobs.add(named.manifest.digest)
@@ -86,7 +88,7 @@ def read_manifest(place: Place, record: Record, descriptor: Descriptor) -> Manif
 
 def blob_files(place: Place) -> Iterator[tuple[Digest, Path]]:
     """Yield what is among the blobs."""
-    for algorithm, length in HEX_LENGTH.items():
+    for algorithm in HEX_LENGTH:
         for path in sorted((place.root / "blobs" / algorithm).iterdir()):
-            if len(path.name) == length and not path.name.strip("0123456789abcdef"):
+            if is_hex(algorithm, path.name):
                 yield Digest(algorithm, path.name), path

@@ -11,7 +11,7 @@ from lamina_runtime.oci.descriptor import Descriptor
 from lamina_runtime.oci.digest import Digest
 from lamina_runtime.oci.reference import Reference
 from lamina_runtime.store import files
-from lamina_runtime.store.errors import MissingError
+from lamina_runtime.store.errors import MissingError, StoreError
 from lamina_runtime.value import value
 
 TYPE_CHECKING = False
@@ -78,11 +78,20 @@ class ReferenceStore:
         with self._ground.changing():
             return files.remove(self._place.reference(_plain(reference)))
 
-    def list(self) -> builtins.list[Named]:
-        """Return all names, sorted."""
+    def list(self, *, strict: bool = False) -> builtins.list[Named]:
+        """Return all names, sorted; damaged ones are left out with a warning, or StoreError if `strict`."""
+        read = read_reference if strict else self.readable
         with self._ground.together():
-            found = [read_reference(path) for path in (self._place.root / "references").iterdir()]
+            found = [read(path) for path in sorted((self._place.root / "references").iterdir())]
         return sorted((named for named in found if named), key=lambda named: str(named.reference))
+
+    def readable(self, path: Path) -> Named | None:
+        """Read the record of a name; None if it was removed, and with a warning if it is damaged."""
+        try:
+            return read_reference(path)
+        except (LaminaError, OSError) as exc:
+            self._ground.skip(exc)
+            return None
 
     def names(self, image_id: Digest) -> builtins.list[Reference]:
         """Return the names of an image, sorted."""
@@ -107,12 +116,19 @@ def _says(path: Path, named: Named) -> bool:
 
 
 def read_reference(path: Path) -> Named | None:
-    """Read the record of a name, None if it was removed."""
+    """Read the record of a name, None if it was removed; StoreError names one that is damaged."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         return None
-    found = json.load_object(raw, "reference in the store")
+    try:
+        return _parsed(raw)
+    except LaminaError as exc:
+        raise StoreError(f"{path}: damaged record of a name: {exc}", hint="remove this file") from exc
+
+
+def _parsed(raw: bytes) -> Named:
+    found = json.load_object(raw, "name")
     index = found.inner("index")
     return Named(
         Reference.parse(found.need_text("name")),
