@@ -53,6 +53,17 @@ static int run_sealed(char **argv)
 	return -errno;
 }
 
+/* What whoever started us left open is for none of those whom we start. */
+static void keep_descriptors(void)
+{
+	long most = sysconf(_SC_OPEN_MAX);
+
+	if (close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
+		return;
+	for (int fd = STDERR_FILENO + 1; fd < most; fd++) /* before Linux 5.11 */
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 int main(int argc, char **argv)
 {
 	struct lam_plan plan;
@@ -67,7 +78,7 @@ int main(int argc, char **argv)
 	err = run_sealed(argv);
 	if (err < 0)
 		lam_fail(LAM_FAILED, -err, "run from a sealed copy");
-	fcntl(atoi(argv[2]), F_SETFD, FD_CLOEXEC);
+	keep_descriptors();
 	err = lam_plan_read(&plan, plan_fd);
 	if (err < 0)
 		lam_fail(LAM_FAILED, -err, "read the plan");

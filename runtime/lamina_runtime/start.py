@@ -41,6 +41,21 @@ class _Completing:
         return PathFinder.find_spec(name, path, target)
 
 
+def _keep_to_ourselves() -> None:
+    """Keep what our caller left open from all whom we start, containers above all."""
+    try:
+        names = posix.listdir("/proc/self/fd")
+    except OSError:  # no /proc of our own
+        names = [str(number) for number in range(1024)]
+    for number in map(int, names):
+        if number > 2:
+            try:
+                posix.set_inheritable(number, False)  # noqa: FBT003 - posix takes it no other way
+            except OSError:  # the listing's own, closed since
+                continue
+
+
+_keep_to_ourselves()
 sys.meta_path.append(_Completing())
 
 gc.set_threshold(50_000, 20, 20)  # what is imported stays: looking through it takes a tenth of a listing

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,11 +40,14 @@ class Host:
         settings = [f"LAMINA_ROOT={self.top}/root", f"XDG_RUNTIME_DIR={self.top}/run", f"PATH={path}"]
         return [*self.before, "/usr/bin/env", *settings, str(BIN / "lamina"), *words]
 
-    def run(self, *words: str, stdin: str = "", seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, whatever that is."""
+    def run(
+        self, *words: str, stdin: str = "", seconds: float = SECONDS, passed: Sequence[int] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, whatever that is; it has the descriptors that are passed."""
         return subprocess.run(
-            self.command(*words), input=stdin, capture_output=True, text=True, timeout=seconds, check=False
-        )
+            self.command(*words), input=stdin, capture_output=True, text=True, timeout=seconds, check=False,
+            pass_fds=passed,
+        )  # fmt: skip
 
     def __call__(self, *words: str, stdin: str = "") -> str:
         """Run a command that must succeed; return what it printed."""

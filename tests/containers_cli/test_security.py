@@ -62,6 +62,26 @@ def test_nothing_is_left_open_to_who_is_executed_either(host: Host) -> None:
     assert host("exec", "target", "sh", "-c", PROBES) == "end\n"
 
 
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_what_the_caller_has_open_is_not_passed_on(host: Host, verb: str) -> None:
+    """A descriptor of the host's root would be the host; a pipe would be held for the container's life."""
+    root, (read_end, write_end) = os.open("/", os.O_PATH), os.pipe()
+    look = ("sh", "-c", "ls /proc/self/fd /proc/1/fd")
+    try:
+        kept = ("--name", f"keeps-{verb}", "--network=none", "box", "sleep", "600")
+        assert host.run("run", "-d", *kept, passed=(root, write_end)).returncode == 0
+        os.close(write_end)
+        write_end = -1
+        assert os.read(read_end, 1) == b"", "the monitor, the driver or the container holds the pipe"
+        words = ("run", "--rm", "--network=none", "box") if verb == "run" else ("exec", f"keeps-{verb}")
+        shown = host.run(*words, *look, passed=(root,)).stdout.split()
+        assert str(root) not in shown, shown
+    finally:
+        for fd in (root, read_end, write_end):
+            if fd >= 0:
+                os.close(fd)
+
+
 def test_a_volume_at_an_images_link_stays_inside(one: Host) -> None:
     outside, source = one.top / "outside", one.top / "source"
     for path in (outside, source):
