@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 
@@ -182,6 +184,39 @@ def test_a_record_of_another_boot_is_no_mount(loaded: Lamina) -> None:
         broken.unlink(missing_ok=True)
 
 
+def test_stale_records_of_other_roots_go(loaded: Lamina) -> None:
+    mnt = directory(loaded)
+    loaded.ok("mount", "one", mnt)
+    folder = Path("/run/lamina/mounts") if not loaded.user else loaded.top / "run/lamina/mounts"
+    other = directory(loaded, "other")
+    gone = {**record(loaded), "root": str(other), "place": str(loaded.top / "elsewhere")}
+    cases = {
+        "boot": ({**gone, "boot": "another"}, False),
+        "pid": ({**gone, "started": 1}, False),
+        "root": ({**gone, "started": 1, "root": str(loaded.top / "no-root"), "fresh": True}, False),
+        "lives": (gone, True),
+        "leaves": ({**gone, "boot": "another", "fresh": True}, True),
+        "mounted": ({**gone, "boot": "another", "place": str(mnt)}, True),
+    }
+    paths = {name: folder / f"test-{os.urandom(8).hex()}.json" for name in cases}
+    try:
+        for name, (text, _) in cases.items():
+            paths[name].write_text(json.dumps(text))
+            paths[name].with_suffix(".log").touch()
+            loaded.give(paths[name])
+            loaded.give(paths[name].with_suffix(".log"))
+        loaded.ok("mount", "two", directory(loaded, "second"))
+        kept = {name: path.exists() for name, path in paths.items()}
+        logs = {name: path.with_suffix(".log").exists() for name, path in paths.items()}
+        assert kept == logs == {name: stays for name, (_, stays) in cases.items()}
+        assert read(loaded, mnt / "etc/motd") == "hello\n"
+    finally:
+        for path in paths.values():
+            path.unlink(missing_ok=True)
+            path.with_suffix(".log").unlink(missing_ok=True)
+    loaded.ok("unmount", "--all")
+
+
 @pytest.mark.parametrize("place", ["none", "file"])
 def test_places_that_are_no_directories(loaded: Lamina, place: str) -> None:
     (loaded.top / "file").touch()
@@ -202,6 +237,73 @@ def test_driver_failures_leave_nothing(loaded: Lamina) -> None:
     assert mounts.at(mnt) is None
     assert loaded.ok("mount", "-q") == ""
     loaded.ok("rmi", "one")
+
+
+def flags(place: Path) -> set[str]:
+    """Return a mount's flags, without touching it."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    (line,) = [line for line in lines if line.split(" ")[4] == str(place)]
+    return set(line.split(" ")[5].split(","))
+
+
+WAYS = [(), ("--rw",), ("--kernel",), ("--kernel", "--rw")]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("lamina", ["root"], indirect=True)
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: " ".join(way) or "plain")
+def test_setuid_and_devices_of_an_image_count_only_if_asked_for(lamina: Lamina, way: tuple[str, ...]) -> None:
+    with tarfile.open(lamina.top / "image.tar", "w") as archive:
+        member = tarfile.TarInfo("null")
+        member.type, member.devmajor, member.devminor, member.mode = tarfile.CHRTYPE, 1, 3, 0o666
+        archive.addfile(member)
+    lamina.ok("import", lamina.top / "image.tar", "strange")
+    mnt = directory(lamina)
+    lamina.ok("mount", *way, "strange", mnt)
+    try:
+        assert {"nosuid", "nodev"} <= flags(mnt)
+        assert stat.S_ISCHR(os.lstat(mnt / "null").st_mode), "it is shown"
+        with pytest.raises(PermissionError):
+            (mnt / "null").read_bytes()
+    finally:
+        lamina.ok("unmount", mnt)
+    lamina.ok("mount", *way, "-o", "suid", "-o", "dev", "strange", mnt)
+    try:
+        assert not {"nosuid", "nodev"} & flags(mnt)
+        assert (mnt / "null").read_bytes() == b""
+    finally:
+        lamina.ok("unmount", mnt)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "lowerdir=/etc",
+        "lowerdir+=/etc",
+        "upperdir=/tmp",
+        "workdir=/tmp",
+        "device=/dev/null",
+        "devicedir=/dev",
+        "layers=/etc/passwd",
+        "fsname=other",
+        "timeout=1,lowerdir=/etc",
+    ],
+)
+def test_options_cannot_make_it_another_image(loaded: Lamina, option: str) -> None:
+    mnt = directory(loaded)
+    name = option.rpartition(",")[2].partition("=")[0]
+    message = loaded.refused("mount", "-o", option, "one", mnt, status=2, named=f"-o {name}: ")
+    assert message.count("\n") == 1
+    assert mounts.at(mnt) is None
+    assert loaded.ok("mount", "-q") == ""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("lamina", ["root"], indirect=True)
+def test_the_kernel_alone_obeys_no_options_of_the_driver(loaded: Lamina) -> None:
+    mnt = directory(loaded)
+    loaded.refused("mount", "--kernel", "-o", "timeout=1", "one", mnt, status=2, named="-o timeout: ")
+    assert mounts.at(mnt) is None
 
 
 @pytest.mark.userns

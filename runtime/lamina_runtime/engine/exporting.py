@@ -10,7 +10,7 @@ import lamina_native.image as native
 
 from lamina_runtime.engine import naming, output_file
 from lamina_runtime.engine.trees import Tree
-from lamina_runtime.errors import IntegrityError
+from lamina_runtime.errors import IntegrityError, NotFoundError
 from lamina_runtime.tar.header import Member
 from lamina_runtime.tar.writer import RECORD, TarWriter
 
@@ -33,7 +33,10 @@ def export(engine: Engine, word: str, *, path: str, stream: BinaryIO | None) -> 
     """Write the tree of an image to a file or a stream."""
     store = engine.store
     with store.lease(f"export {word}"):
-        image = naming.resolve(store, word).image
+        try:
+            image = naming.resolve(store, word).image
+        except NotFoundError as missing:
+            raise NotFoundError(f"no such container or image: {word}") from missing
         tree = Tree(store, image.diff_ids)
         with output_file.created(path, stream) as file, _Layers(store, tree) as layers:
             _write(layers, tree, TarWriter.over(file))

@@ -8,6 +8,9 @@ own, side by side, are what a mount costs: whatever the size of the image, nothi
 With `kernel`, as root, EROFS is the kernel's own.  mount(8) puts the image on a loop device, and then
 the kernel wants the layers on such too; they are detached at once, which takes effect when the
 mount ends, however it ends.
+
+What an image says about setuid and devices is a stranger's word, and root's mounts are open to all
+users: it is believed only if `suid` and `dev` ask for it.
 """
 
 from __future__ import annotations
@@ -34,6 +37,9 @@ START_SECONDS = 60.0
 LAZY_SECONDS = 1.0
 LARGEST_LOG = 4096
 FULLEST_PAGE = 4000
+DISTRUST = ("nosuid", "nodev")
+OURS = frozenset({"lowerdir", "lowerdir+", "upperdir", "workdir", "device", "devicedir", "layers", "fsname"})
+KERNELS = frozenset({"ro", "suid", "nosuid", "dev", "nodev", "exec", "noexec"})  # of what `-o` may say
 
 
 @value
@@ -84,7 +90,7 @@ def mount(engine: Engine, word: str, place: str, wish: Wish, *, driver: Driver |
             mounts.write(top, record)
         undo.callback(mounts.forget, top, record)
         if wish.kernel:
-            record = _mount_kernel(top, image, record, undo)
+            record = _mount_kernel(top, image, record, wish, undo)
             record = replace(record, lease=record.lease or lease.keep())
             mounts.write(top, record)
         if driver is not None:
@@ -105,6 +111,25 @@ def _check(wish: Wish) -> None:
         raise UsageError("--kernel: only root may let the kernel mount an image")
     if wish.kernel and wish.squash and not wish.writable:
         raise UsageError("--kernel and --squash exclude each other: the kernel shows owners as they are")
+    if wish.options:
+        _check_options(wish)
+
+
+def _check_options(wish: Wish) -> None:
+    """Refuse options that would make the mount another than the record says, or that nobody would obey."""
+    from lamina_unionfs import words
+    from lamina_unionfs.errors import OptionError
+
+    try:
+        options = words.split_options(",".join(wish.options))
+    except OptionError as error:
+        raise UsageError(f"-o {error}") from error
+    for option in options:
+        name = option.partition("=")[0]
+        if name in OURS:
+            raise UsageError(f"-o {name}: the image's layers and --upper say that")
+        if wish.alone and option not in KERNELS:
+            raise UsageError(f"-o {name}: with --kernel there is no driver to obey it")
 
 
 def _record(engine: Engine, image: Image, name: str, place: str) -> Mount:
@@ -145,7 +170,7 @@ def _options(image: Image, record: Mount, wish: Wish) -> str:
     if wish.squash:
         words += [f"squash_to_uid={os.getuid()}", f"squash_to_gid={os.getgid()}"]
     words.append(f"fsname={_escaped(record.source)}")
-    return ",".join([*words, *wish.options])
+    return ",".join([*words, *DISTRUST, *wish.options])
 
 
 def _escaped(path: str) -> str:
@@ -181,7 +206,7 @@ def _logged(top: Path, record: Mount) -> str:
     return ""
 
 
-def _mount_kernel(top: Path, image: Image, record: Mount, undo: contexts.ExitStack) -> Mount:
+def _mount_kernel(top: Path, image: Image, record: Mount, wish: Wish, undo: contexts.ExitStack) -> Mount:
     """Mount the metadata image by the kernel's EROFS, below the union if there is to be one."""
     place = record.place
     if record.upper:
@@ -194,7 +219,8 @@ def _mount_kernel(top: Path, image: Image, record: Mount, undo: contexts.ExitSta
             _command("losetup", "--find", "--show", "--read-only", str(device)).strip()
             for device in image.devices
         )
-        options = ",".join(["ro", *(f"device={loop}" for loop in loops)])
+        asked = wish.options if wish.alone else ()  # else they are the union's
+        options = ",".join(["ro", *DISTRUST, *asked, *(f"device={loop}" for loop in loops)])
         if len(options) > FULLEST_PAGE:
             raise LaminaError(
                 f"{record.name} has too many layers for the kernel's mount options", hint="leave out --kernel"
@@ -264,7 +290,7 @@ def _serves(record: Mount) -> bool:
 def tidy(engine: Engine, top: Path) -> list[Mount]:
     """Clear away what mounts that are gone have left: a dead server's mount, a fresh upper, a lease.
 
-    Returns the records of those that are there.
+    Returns the records of those that are there.  Of other roots' mounts, stale records only go.
     """
     there = []
     for record in mounts.recorded(engine):
@@ -276,6 +302,7 @@ def tidy(engine: Engine, top: Path) -> list[Mount]:
             with contexts.suppress(OSError):
                 _detach(record.place, lazy=True)
         _clean(engine, top, record)
+    mounts.forget_strays(engine, top)
     return there
 
 

@@ -120,6 +120,37 @@ def recorded(engine: Engine) -> list[Mount]:
     return sorted(found, key=lambda mount: mount.place)
 
 
+def forget_strays(engine: Engine, top: Path) -> None:
+    """Remove our user's records of other roots' mounts that are gone, where nothing is left to be cleared.
+
+    What of a mount has to be unmounted or removed is left to those who work with its root.
+    """
+    for name in sorted(os.listdir(top)):
+        path = top / name
+        if not name.endswith(".json") or os.lstat(path).st_uid != os.geteuid():
+            continue
+        mount = _read(path)
+        if mount is not None and mount.root != str(engine.root) and _is_stray(mount):
+            path.unlink()
+            path.with_suffix(".log").unlink(missing_ok=True)
+
+
+def _is_stray(mount: Mount) -> bool:
+    if mount.pid and is_active(mount):
+        return False
+    entry = mountinfo.at(mount.place)
+    if entry is not None and (entry.source == mount.source or entry.kind == "erofs"):
+        return False
+    try:
+        os.stat(mount.root)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # it is there, as far as we can tell
+        return False
+    to_clear = mount.fresh or mount.lower or (mount.lease and not mount.pid)
+    return not to_clear and not is_active(mount)
+
+
 def _read(path: Path) -> Mount | None:
     """Return a record, None if it is gone or damaged by a crash."""
     try:

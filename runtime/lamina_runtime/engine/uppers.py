@@ -55,14 +55,6 @@ def take(engine: Engine, name: str, image_id: str) -> Path:
     return top
 
 
-def names(engine: Engine) -> list[str]:
-    """Return the named uppers."""
-    try:
-        return sorted(name for name in os.listdir(folder(engine)) if not name.startswith("."))
-    except FileNotFoundError:
-        return []
-
-
 def remove(top: Path) -> None:
     """Remove an upper that nothing is mounted over any more, whatever modes its directories have."""
     for path, directories, _ in os.walk(top, topdown=True):

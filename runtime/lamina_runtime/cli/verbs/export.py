@@ -24,7 +24,7 @@ COMMAND = Command(
 def run(parsed: Parsed, engine: Engine) -> int:
     """Write the tree of an image."""
     from lamina_runtime.engine import containers, exporting
-    from lamina_runtime.errors import LaminaError, NotFoundError
+    from lamina_runtime.errors import LaminaError
 
     path = parsed.text("output")
     if not path and output.on_terminal(sys.stdout):
@@ -36,8 +36,5 @@ def run(parsed: Parsed, engine: Engine) -> int:
         with output_file.created(path, None if path else output.binary()) as file:
             copying.export(engine, container, file)
         return 0
-    try:
-        exporting.export(engine, parsed.arguments[0], path=path, stream=None if path else output.binary())
-    except NotFoundError as missing:
-        raise NotFoundError(f"no such container or image: {parsed.arguments[0]}") from missing
+    exporting.export(engine, parsed.arguments[0], path=path, stream=None if path else output.binary())
     return 0
