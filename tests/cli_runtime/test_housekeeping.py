@@ -123,3 +123,13 @@ def test_export_to_stdout_is_a_tar(twins: Lamina) -> None:
     assert done.returncode == 0
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
         assert "a/data" in tar.getnames()
+
+
+def test_export_says_which_layer_is_missing(twins: Lamina) -> None:
+    (diff_id,) = json.loads(twins.ok("image", "inspect", "first"))[0]["RootFS"]["Layers"]
+    tar = twins.root / "store/devices" / diff_id[7:]
+    tar.unlink()
+    message = twins.refused("export", "-o", twins.top / "out.tar", "first", named=diff_id[7:19])
+    assert "no such container or image" not in message
+    assert not (twins.top / "out.tar").exists()
+    twins.refused("export", "-o", twins.top / "out.tar", "nothing", named="no such container or image: nothing")
