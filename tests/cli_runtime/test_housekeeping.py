@@ -132,4 +132,6 @@ def test_export_says_which_layer_is_missing(twins: Lamina) -> None:
     message = twins.refused("export", "-o", twins.top / "out.tar", "first", named=diff_id[7:19])
     assert "no such container or image" not in message
     assert not (twins.top / "out.tar").exists()
-    twins.refused("export", "-o", twins.top / "out.tar", "nothing", named="no such container or image: nothing")
+    twins.refused(
+        "export", "-o", twins.top / "out.tar", "nothing", named="no such container or image: nothing"
+    )
