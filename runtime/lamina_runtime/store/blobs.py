@@ -78,6 +78,7 @@ class BlobStore:
             self._ground.rely(digest)
             path = self._place.blob(digest)
             if not path.exists():
+                self._ground.writable()
                 self._ground.bring(digest)
                 files.replace(path, data, temporary=self._place.temporary)
         return digest
@@ -85,7 +86,7 @@ class BlobStore:
     @contexts.contextmanager
     def writer(self, descriptor: Descriptor) -> Iterator[BlobWriter]:
         """Receive a blob in pieces; what arrived stays for the next try if it is not committed."""
-        with self._ground.together():
+        with self._ground.adding():
             partial = open_partial(self._place.temporary, descriptor.digest, limit=descriptor.size)
         try:
             yield BlobWriter(self._ground, descriptor, partial)

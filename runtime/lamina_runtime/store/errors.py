@@ -24,6 +24,14 @@ class MissingError(NotFoundError):
     """Something is not in the store."""
 
 
+def strange(root: Path, why: str) -> StoreError:
+    """Return the refusal to write to a store that is another's."""
+    return StoreError(
+        f"store {root}: Permission denied: {why}, so it is only read here",
+        hint="run lamina as its owner, or give all of it one owner (chown -R)",
+    )
+
+
 @contexts.contextmanager
 def reported(root: Path) -> Iterator[None]:
     """Turn what the operating system says of the store's files into one line for people."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 
 from lamina_runtime.oci import json
-from lamina_runtime.store import files, locks
-from lamina_runtime.store.errors import StoreError
+from lamina_runtime.store import files, locks, owner
+from lamina_runtime.store.errors import StoreError, strange
 from lamina_runtime.store.place import FOLDERS, Place
 from lamina_runtime.value import value
 
@@ -96,11 +96,14 @@ def add_feature(place: Place, name: str) -> None:
         write(place, Format(current.compatible, current.read_only_compatible, grown))
 
 
-def open_place(root: Path, *, create_missing: bool) -> Place:
-    """Return the paths of a store that we understand."""
+def open_place(root: Path, *, create_missing: bool) -> tuple[Place, str]:
+    """Return the paths of a store that we understand, and what in it is another's, "" if nothing is."""
     place = Place(root)
+    why = owner.stranger(place)
     if read(place) is None:
         if not create_missing:
             raise StoreError(f"{root}: no image store here")
+        if why:
+            raise strange(root, why)
         create(place)
-    return place
+    return place, why

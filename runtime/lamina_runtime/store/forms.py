@@ -126,7 +126,7 @@ def make(ground: Ground, info: LayerInfo, tar: BinaryIO, media_type: str) -> Des
 
     place, compression = ground.place, media.compression(media_type)
     hasher, total, size = new_hasher("sha256"), xxhash.xxh3_128(), 0
-    with ground.together():
+    with ground.adding():
         partial = open_partial(place.temporary, None, limit=0)
     try:
         with ground.reported(), open(partial.fd, "wb", closefd=False) as out:

@@ -7,7 +7,7 @@ from _thread import allocate_lock
 
 from lamina_runtime import contexts
 from lamina_runtime.store import files, lease, locks
-from lamina_runtime.store.errors import reported
+from lamina_runtime.store.errors import reported, strange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class Ground:
     """One open store; safe under threads."""
 
-    def __init__(self, place: Place, limits: Limits) -> None:
+    def __init__(self, place: Place, limits: Limits, stranger: str = "") -> None:
         self.place, self.limits = place, limits
+        self._stranger = stranger  # what of it belongs to another, so that we only read here
         self._store, self._records = locks.Held(place.lock), locks.Held(place.records)
         self._leases: set[Lease] = set()
         self._lock = allocate_lock()
@@ -48,16 +49,29 @@ class Ground:
         with self.reported(), self._store.together():
             yield
 
+    def writable(self) -> None:
+        """Refuse to write where the store is another's."""
+        if self._stranger:
+            raise strange(self.place.root, self._stranger)
+
+    @contexts.contextmanager
+    def adding(self) -> Iterator[None]:
+        """Add something new."""
+        self.writable()
+        with self.together():
+            yield
+
     @contexts.contextmanager
     def alone(self) -> Iterator[None]:
         """Take away."""
+        self.writable()
         with self.reported(), self._store.alone():
             yield
 
     @contexts.contextmanager
     def changing(self) -> Iterator[None]:
         """Change which images and names there are, one at a time."""
-        with self.together(), self._records.alone():
+        with self.adding(), self._records.alone():
             yield
 
     @contexts.contextmanager
@@ -86,7 +100,7 @@ class Ground:
         path = self.place.leases / name
         if path.parent != self.place.leases:
             return False
-        with self.together():
+        with self.adding():
             return files.remove(path)
 
     @contexts.contextmanager
@@ -110,6 +124,8 @@ class Ground:
 
     def _opened_lease(self, reason: str) -> Lease | None:
         """Return a lease that is written down, None if we may only read here."""
+        if self._stranger:
+            return None
         with self.together():
             try:
                 return lease.open_lease(self.place.leases, reason, self.together)

@@ -92,7 +92,7 @@ class LayerStore:
         from lamina_runtime.store.layer_writer import LayerWriter  # listings do without the extension
 
         with contexts.ExitStack() as stack:
-            with self._ground.together():
+            with self._ground.adding():
                 expected = descriptor.digest if descriptor else None
                 partial = open_partial(
                     self._place.temporary, expected, limit=descriptor.size if descriptor else 0

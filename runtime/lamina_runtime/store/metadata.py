@@ -24,7 +24,7 @@ def ensure(ground: Ground, layers: Sequence[LayerInfo]) -> Path:
     path = ground.place.metadata([layer.diff_id for layer in layers])
     if path.exists():
         return path
-    with ground.together():
+    with ground.adding():
         ground.bring(Digest("sha256", path.name))
         name = files.temporary_name(ground.place.temporary)
         try:

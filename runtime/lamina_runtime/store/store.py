@@ -67,7 +67,8 @@ class Store:
     def open(cls, root: Path, *, create: bool = True, limits: Limits = DEFAULT) -> Store:
         """Open the store at `root`, or make one there; raises StoreError for formats we do not know."""
         with reported(root):
-            return cls(Ground(store_format.open_place(root, create_missing=create), limits))
+            place, stranger = store_format.open_place(root, create_missing=create)
+            return cls(Ground(place, limits, stranger))
 
     def lease(self, reason: str) -> AbstractContextManager[Lease]:
         """Protect from collect() what is added or asked for through this object meanwhile, by any thread."""
