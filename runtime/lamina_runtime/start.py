@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, __file__.rpartition("/")[0].rpartition("/")[0])
 
+if None in (sys.stdin, sys.stdout, sys.stderr):
+    from lamina_unionfs import standard
+
+    standard.complete()
+
 
 _NOT_OURS = sys.stdlib_module_names | {"org"}  # Jython's, which `copy` asks for
 

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.fuse, pytest.mark.userns, pytest.mark.root, pytest.mar
 
 
 def test_output_and_status_are_the_programs(host: Host) -> None:
-    ended = host.run("run", "--rm", IMAGE, "sh", "-c", "echo out; echo err >&2; exit 7")
+    ended = host.run("run", "--rm", "--network", "none", IMAGE, "sh", "-c", "echo out; echo err >&2; exit 7")
     assert (ended.stdout, ended.stderr, ended.returncode) == ("out\n", "err\n", 7)
     assert host("ps", "-aq") == ""
 
@@ -181,7 +181,7 @@ def test_only_streams_that_are_attached_are_shown(host: Host) -> None:
         (("-a", "STDERR"), ("", "err\n")),
         (("-i", "-a", "stdin", "-a", "stdout"), ("out\nin\n", "")),
     ):
-        ended = host.run("run", "--rm", *words, IMAGE, "sh", "-c", script, stdin="in\n")
+        ended = host.run("run", "--rm", "--network", "none", *words, IMAGE, "sh", "-c", script, stdin="in\n")
         assert (ended.stdout, ended.stderr) == seen
     assert host.run("run", "--rm", "-a", "nosuch", IMAGE, "true").returncode == 125
 

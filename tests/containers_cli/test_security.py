@@ -124,7 +124,7 @@ HOSTILE = {
 def test_hostile_values_end_in_one_line(one: Host) -> None:
     """As an image's configuration and a flag alike may have them: from there on they are the same."""
     for flags, (status, text) in HOSTILE.items():
-        done = one.run("run", "--rm", *flags, "box", "true")
+        done = one.run("run", "--rm", "--network", "none", *flags, "box", "true")
         assert status is None or done.returncode == status, (flags, done.stderr)
         assert done.returncode in (0, 125, 126, 127), flags
         assert text in done.stderr
@@ -134,7 +134,7 @@ def test_hostile_values_end_in_one_line(one: Host) -> None:
 def test_an_images_hostile_user_is_no_option(one: Host) -> None:
     change = ["-c", "USER --privileged", "-c", 'ENTRYPOINT ["--rm", "-v"]', "-c", "ENV LD_PRELOAD=/evil.so"]
     one("import", *change, str(one.top / "box.tar"), "hostile")
-    done = one.run("run", "--rm", "hostile")
+    done = one.run("run", "--rm", "--network", "none", "hostile")
     assert (done.returncode, len(done.stderr.splitlines())) == (125, 1)
     assert "unable to find user --privileged" in done.stderr
     one("rmi", "hostile")

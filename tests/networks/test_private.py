@@ -69,7 +69,7 @@ def test_kernel_parameters_of_the_network(host: Host) -> None:
     words = ["--network", "none", "--sysctl", "net.ipv4.ip_forward=1"]
     out = host("run", "--rm", *words, IMAGE, "cat", "/proc/sys/net/ipv4/ip_forward")
     assert out == "1\n"
-    ended = host.run("run", "--rm", "--sysctl", "net.ipv4.nosuch=1", IMAGE, "true")
+    ended = host.run("run", "--rm", "--network", "none", "--sysctl", "net.ipv4.nosuch=1", IMAGE, "true")
     assert (ended.returncode, ended.stderr.count("\n")) == (125, 1)
 
 

@@ -85,6 +85,41 @@ def test_shared_namespaces_are_not_made() -> None:
     assert rows["/proc"]["options"] == ["rbind"]
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("net.ipv4.ip_default_ttl", "network"),
+        ("kernel.msgmax", "ipc"),
+        ("kernel.shm_rmid_forced", "ipc"),
+        ("kernel.sem", "ipc"),
+        ("fs.mqueue.msg_max", "ipc"),
+        ("kernel.domainname", "uts"),
+        ("kernel.hostname", "uts"),
+    ],
+)
+def test_parameters_are_set_in_namespaces_of_the_containers_own_only(name: str, kind: str) -> None:
+    assert made(Wishes(sysctls={name: "1"}))["linux"]["sysctl"] == {name: "1"}
+    with pytest.raises(bundle.BundleError, match=f"{name}.* shares the host's {kind}") as caught:
+        made(Wishes(sysctls={name: "1"}, share=(kind,)))
+    assert caught.value.exit_code == 125
+    lost = [one for one in PLACE.own if one != kind]  # by a rung
+    with pytest.raises(bundle.BundleError, match="shares the host's"):
+        made(Wishes(sysctls={name: "1"}), own=lost)
+
+
+@pytest.mark.parametrize(
+    "name", ["vm.swappiness", "kernel.semx", "kernel.core_pattern", "fs.file-max", "network.x"]
+)
+def test_parameters_that_are_the_hosts_are_refused(name: str) -> None:
+    with pytest.raises(bundle.BundleError, match="apart from the host"):
+        made(Wishes(sysctls={name: "1"}))
+
+
+def test_a_domain_name_is_not_the_hosts() -> None:
+    with pytest.raises(bundle.BundleError, match="uts"):
+        made(Wishes(domainname="foo", share=("uts",)))
+
+
 def test_privileged_hides_nothing() -> None:
     linux = made(Wishes(privileged=True))["linux"]
     assert "maskedPaths" not in linux

@@ -9,6 +9,11 @@ import sys
 
 sys.path.insert(0, __file__.rpartition("/")[0].rpartition("/")[0])
 
+if None in (sys.stdin, sys.stdout, sys.stderr):
+    from lamina_unionfs import standard
+
+    standard.complete()
+
 try:
     import lamina_native.errors  # noqa: F401 - only to see whether the C module can be had
 except ImportError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from lamina_runtime import contexts
 from lamina_runtime.cli import output
 from lamina_runtime.cli.wishing import wishes
 from lamina_runtime.engine import containers, naming
@@ -11,8 +12,12 @@ from lamina_runtime.errors import NotFoundError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
     from lamina_runtime.cli.flags import Parsed
     from lamina_runtime.container.state import Container
+    from lamina_runtime.container.wishes import Wishes
     from lamina_runtime.engine.context import Engine
 
 PULL = ("always", "missing", "never")
@@ -25,12 +30,39 @@ def create(parsed: Parsed, engine: Engine) -> Container:
     if policy not in PULL:
         raise UsageError(f"invalid pull option: {policy!r}: must be one of {', '.join(PULL)}")
     cidfile = parsed.text("cidfile")
-    if cidfile and os.path.exists(cidfile):
+    if not cidfile:
+        return _made(parsed, engine, wished)
+    with _new(cidfile) as file:
+        made = _made(parsed, engine, wished)
+        try:
+            file.write(made.id)
+            file.flush()
+        except OSError:
+            containers.remove(engine, made, volumes=True)  # nobody would know of it
+            raise
+    return made
+
+
+@contexts.contextmanager
+def _new(path: str) -> Iterator[TextIO]:
+    """Yield a file that was not there before, and is not there after a failure."""
+    try:
+        file = open(path, "x", encoding="ascii")  # noqa: SIM115 - closed below
+    except FileExistsError:
         raise UsageError(
-            f"container ID file found, make sure the other container isn't running or delete {cidfile}"
-        )
+            f"container ID file found, make sure the other container isn't running or delete {path}"
+        ) from None
+    try:
+        with file:
+            yield file
+    except BaseException:
+        os.unlink(path)
+        raise
+
+
+def _made(parsed: Parsed, engine: Engine, wished: Wishes) -> Container:
+    policy, platform = parsed.text("pull"), parsed.text("platform")
     word = parsed.arguments[0]
-    platform = parsed.text("platform")
     present = policy != "always" and _present(engine, word, platform)
     if not present and policy == "never":
         raise NotFoundError(f"no such image here: {word}{f' for {platform}' if platform else ''}")
@@ -44,11 +76,7 @@ def create(parsed: Parsed, engine: Engine) -> Container:
         from lamina_runtime.engine import volumes
 
         wished = volumes.taken_from(containers.containers(engine), parsed.several("volumes_from"), wished)
-    made = containers.create(engine, word, wished, name=parsed.text("name"))
-    if cidfile:
-        with open(cidfile, "x", encoding="ascii") as file:
-            file.write(made.id)
-    return made
+    return containers.create(engine, word, wished, name=parsed.text("name"))
 
 
 def _present(engine: Engine, word: str, platform: str) -> bool:

@@ -8,6 +8,7 @@ from lamina_runtime.cli import human
 from lamina_runtime.cli.flags import NUMBER, STRING, Flag
 from lamina_runtime.container.limits import NANO, Limits
 from lamina_runtime.errors import UsageError
+from lamina_runtime.value import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _CPUS = r"\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*"
 def wished(parsed: Parsed) -> Limits:
     """Return what the flags say."""
     found = _read(parsed)
+    found = replace(found, pids=max(0, found.pids))  # no limit is what a container has without the flag
     found.check(os.cpu_count() or 1)
     return found
 
@@ -41,7 +43,7 @@ def _read(parsed: Parsed) -> Limits:
         nano_cpus=_cpus(parsed.text("cpus")),
         cpu_shares=parsed.number("cpu_shares"),
         cpuset_cpus=_set(parsed.text("cpuset_cpus")),
-        pids=max(-1, parsed.number("pids_limit")),
+        pids=_pids(parsed),
         blkio_weight=parsed.number("blkio_weight"),
     )
 
@@ -66,6 +68,12 @@ def size(flag: str, text: str) -> int:
         raise UsageError(f'invalid argument "{text}" for "--{flag}" flag: invalid size: {text!r}') from None
 
 
+def _pids(parsed: Parsed) -> int:
+    """Return the limit, -1 for every number that means none."""
+    wanted = parsed.number("pids_limit")
+    return wanted if wanted > 0 or "pids_limit" not in parsed.given else -1
+
+
 def _cpus(text: str) -> int:
     if not text:
         return 0
@@ -87,4 +95,30 @@ def _set(text: str) -> str:
 
     if not re.fullmatch(_CPUS, text):
         raise UsageError(f'invalid argument "{text}" for "--cpuset-cpus" flag: 0-3 or 0,1 expected')
+    online = _online()
+    if not _numbers(text) <= _numbers(online):
+        raise UsageError(f"requested CPUs are not available: {text}, available: {online}")
     return text
+
+
+def _numbers(text: str) -> set[int]:
+    """Return the numbers of a list like 0-3,5."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        low, high = int(first), int(last or first)
+        if high < low:
+            raise UsageError(
+                f'invalid argument "{text}" for "--cpuset-cpus" flag: {part} ends before it begins'
+            )
+        found.update(range(low, high + 1))
+    return found
+
+
+def _online() -> str:
+    """Return the processors of this machine as such a list."""
+    try:
+        with open("/sys/devices/system/cpu/online", encoding="ascii") as file:
+            return file.read(4096).strip()
+    except OSError:
+        return f"0-{(os.cpu_count() or 1) - 1}"

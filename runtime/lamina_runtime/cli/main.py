@@ -48,11 +48,25 @@ def entered(argv: Sequence[str]) -> int:
     output.prepare()
     try:
         status = main(argv)
-        output.flush()
+        return _flushed(status)
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     except BrokenPipeError:
         return exit_codes.BROKEN_PIPE
+
+
+def _flushed(status: int) -> int:
+    """Write out what is left of the answer; return the status to end with."""
+    try:
+        output.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        output.give_up()
+        if status != exit_codes.OK:
+            return status  # for which there was a message
+        _complain(LaminaError(f"standard output: {error.strerror}"))
+        return exit_codes.FAILURE
     return status
 
 

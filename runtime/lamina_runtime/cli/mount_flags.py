@@ -16,6 +16,13 @@ PROPAGATION = frozenset("shared slave private rshared rslave rprivate unbindable
 TMPFS = frozenset(
     "rw ro nosuid suid nodev dev noexec exec atime noatime diratime nodiratime relatime".split()
 )
+_VALUES = {
+    "size": "[0-9]{1,18}[kKmMgGtT%]?",
+    "mode": "0*[0-7]{1,4}",
+    "uid": "[0-9]{1,10}",
+    "gid": "[0-9]{1,10}",
+    "nr_inodes": "[0-9]{1,18}[kKmMgG]?",
+}
 # what other runtimes need to be told, and what we need not (labels, how a copy is made)
 PASSED_OVER = frozenset("rw z Z cached delegated consistent consistency".split())
 
@@ -88,7 +95,7 @@ def _mount(text: str) -> Mount:
     options = ["ro"] if _switch(text, fields, "readonly") else []
     if kind == "tmpfs":
         for name in ("size", "mode"):
-            options += [f"{name}={said}" for said in fields.get(f"tmpfs-{name}", ())[-1:]]
+            options += [_fitting(name, said) for said in fields.get(f"tmpfs-{name}", ())[-1:]]
         return Mount(kind, "", target, tuple(options))
     source = fields.get("source", [""])[-1]
     return (_bound if kind == "bind" else _kept)(text, fields, source, target, options)
@@ -173,18 +180,27 @@ _NAMES = {"src": "source", "dst": "target", "destination": "target", "ro": "read
 _NAMES |= {key: key for keys in (_COMMON, *_KEYS.values()) for key in keys}
 
 
+def _fitting(name: str, said: str) -> str:
+    """Return an option of tmpfs (tmpfs(5)); UsageError for a value that the kernel would not take."""
+    import re
+
+    form = _VALUES.get(name)
+    if (
+        form is None
+        or not re.fullmatch(form, said)
+        or (name in ("uid", "gid") and int(said) >= (1 << 32) - 1)
+    ):
+        raise UsageError(f"invalid tmpfs option: {f'{name}={said}' if said else name!r}")
+    return f"{name}={said}"
+
+
 def _tmpfs(text: str) -> Mount:
     target, _, rest = text.partition(":")
     options = [word for word in rest.split(",") if word]
     for option in options:
-        if option not in TMPFS and option.partition("=")[0] not in (
-            "size",
-            "mode",
-            "uid",
-            "gid",
-            "nr_inodes",
-        ):
-            raise UsageError(f"invalid tmpfs option: {option!r}")
+        if option not in TMPFS:
+            name, _, said = option.partition("=")
+            _fitting(name, said)
     if "exec" not in options:
         options.append("noexec")
     return Mount("tmpfs", "", _target(target, text), tuple(options))

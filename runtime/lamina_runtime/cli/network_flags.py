@@ -154,7 +154,7 @@ def _hostname(name: str) -> str:
 
 def _host(text: str) -> str:
     name, _, where = text.partition("=") if "=" in text else text.partition(":")
-    if not name or any(letter.isspace() for letter in name):
+    if not name or not where or any(letter.isspace() for letter in name):
         raise UsageError(f'bad format for add-host: "{text}"')
     from lamina_runtime.container import resolving
 

@@ -63,6 +63,15 @@ def flush() -> None:
         sys.stdout.flush()
 
 
+def give_up() -> None:
+    """Have no more of the answer arrive anywhere: the interpreter flushes once more when it ends."""
+    import os
+
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
 def on_terminal(stream: TextIO | None) -> bool:
     """Tell whether a person reads this stream."""
     return stream is not None and not stream.closed and stream.isatty()

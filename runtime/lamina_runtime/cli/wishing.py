@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from lamina_runtime.cli import health_flags, limit_flags, network_flags, security_flags
 from lamina_runtime.cli.mount_flags import mounts
@@ -20,6 +21,8 @@ LIMITS = frozenset(
     "stack".split()
 )
 LONGEST_FILE = 1 << 20
+MOST_DEVICES = 512
+_NO_DEVICES = frozenset(("pts", "shm", "mqueue"))  # below /dev: file systems of their own, as docker has it
 
 
 def wishes(parsed: Parsed) -> Wishes:
@@ -46,7 +49,7 @@ def wishes(parsed: Parsed) -> Wishes:
         mask=security.mask,
         unmask=security.unmask,
         mounts=mounts(parsed),
-        devices=tuple(_device(text) for text in parsed.several("device")),
+        devices=tuple(one for text in parsed.several("device") for one in _devices(text)),
         limits=tuple(_limit(text) for text in parsed.several("ulimit")),
         sysctls=dict(_sysctl(text) for text in parsed.several("sysctl")),
         labels=_labels(parsed),
@@ -111,7 +114,8 @@ def _absolute(path: str) -> str:
     return path
 
 
-def _device(text: str) -> tuple[str, str]:
+def _devices(text: str) -> list[tuple[str, str]]:
+    """Return (host's path, container's path) of a device, or of all devices below a directory."""
     host, _, rest = text.partition(":")
     inside, _, access = rest.partition(":")
     if inside and not inside.startswith("/"):
@@ -120,9 +124,34 @@ def _device(text: str) -> tuple[str, str]:
         raise UsageError(f"invalid device specification: {text}")
     if access and not {"r", "w"} <= set(access):
         raise UsageError(f"device {host}: access {access!r} cannot be enforced here, only rw and rwm can")
-    if not os.path.exists(host):
-        raise UsageError(f"error gathering device information: {host}: no such file")
-    return host, inside or host
+    inside = inside or host
+    mode = _mode(host)
+    if _is_device(mode):
+        return [(host, inside)]
+    if not stat.S_ISDIR(mode):
+        raise UsageError(f"error gathering device information: {host}: not a device node")
+    below = []
+    for place, inner, names in os.walk(host):
+        inner[:] = sorted({*inner} - _NO_DEVICES)
+        paths = [f"{place}/{name}" for name in sorted(names)]
+        below += [path for path in paths if _is_device(os.lstat(path).st_mode)]
+        if len(below) > MOST_DEVICES:
+            raise UsageError(f"error gathering device information: {host}: more than {MOST_DEVICES} devices")
+    if not below:
+        raise UsageError(f"error gathering device information: {host}: no device nodes below")
+    return [(path, os.path.normpath(f"{inside}/{os.path.relpath(path, host)}")) for path in below]
+
+
+def _mode(path: str) -> int:
+    try:
+        return os.stat(path).st_mode
+    except (OSError, ValueError) as failure:
+        why = (getattr(failure, "strerror", None) or str(failure)).lower()
+        raise UsageError(f"error gathering device information: {path}: {why}") from None
+
+
+def _is_device(mode: int) -> bool:
+    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
 def _limit(text: str) -> Limit:

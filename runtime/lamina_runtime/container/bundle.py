@@ -37,6 +37,11 @@ MASKED = (
     "/proc/asound /proc/acpi /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list "
     "/proc/timer_stats /proc/sched_debug /proc/scsi /sys/firmware /sys/devices/virtual/powercap"
 ).split()
+_SEPARATE = {  # runc's validateSysctl: what each namespace has of its own
+    "ipc": ("kernel.msg*", "kernel.shm*", "kernel.sem", "fs.mqueue.*"),
+    "network": ("net.*",),
+    "uts": ("kernel.domainname", "kernel.hostname"),
+}
 READONLY = "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger".split()
 
 
@@ -92,6 +97,7 @@ def make(image: ContainerConfig, wishes: Wishes, place: Place) -> dict[str, Any]
         resources["devices"] = [{"allow": False, "access": "rwm"}]
     if resources:
         linux["resources"] = resources
+    _refuse_the_hosts(wishes, spaces)
     if wishes.sysctls or place.parameters:
         linux["sysctl"] = {**place.parameters, **wishes.sysctls}
     if place.mounts:
@@ -153,6 +159,25 @@ def _refuse_mounts(wishes: Wishes) -> None:
                 f"{what} cannot be had: this host gives no mount namespace",
                 hint="copy files in with 'lamina cp'; 'lamina doctor' says what would mend it",
             )
+
+
+def _refuse_the_hosts(wishes: Wishes, spaces: Sequence[str]) -> None:
+    """Refuse what would be set for the host, too, because the container has no such namespace."""
+    if wishes.domainname and "uts" not in spaces:
+        raise BundleError("--domainname: the container shares the host's uts namespace")
+    if not wishes.sysctls:
+        return
+    import fnmatch
+
+    for name in wishes.sysctls:
+        kinds = (
+            kind for kind, names in _SEPARATE.items() if any(fnmatch.fnmatchcase(name, one) for one in names)
+        )
+        kind = next(kinds, "")
+        if not kind:
+            raise BundleError(f"sysctl {name!r}: no namespace of a container has it apart from the host")
+        if kind not in spaces:
+            raise BundleError(f"sysctl {name!r}: the container shares the host's {kind} namespace")
 
 
 def _nodes(place: Place) -> list[dict[str, Any]]:

@@ -147,7 +147,8 @@ def start(
                 if chosen is None:
                     standing = footing.below(engine, container, standing, refused)
             else:
-                for note in standing.notes:
+                shared = chosen.note if "network" in standing.kinds else ""  # else the footing's note says it
+                for note in (*standing.notes, *([shared] if shared else ())):
                     import logging
 
                     logging.getLogger(__name__).warning("lamina: %s", note)

@@ -1,9 +1,10 @@
 """The network of a container that starts: which kind, what serves it, its names, its ports.
 
 Theory.  Asked for nothing, a container gets a network of its own with a helper for the way out
-(slirp4netns, pasta); where there is no helper it gets the host's, and `-D` says so.  All that a start
-needs of it is one value, `Net`: records for the plan, files, sockets.  Published ports work in every
-network that is the container's own, helper or not, because the forwarder is ours.
+(slirp4netns, pasta); where there is no helper it gets the host's, and a line on stderr
+says so.  All that a start needs of it is one value, `Net`: records for the plan, files, sockets.
+Published ports work in every network that is the container's own, helper or not, because the
+forwarder is ours.
 
 What the start chose is kept in the run directory while the container runs.
 """
@@ -76,6 +77,8 @@ class Way:
     addresses: Mapping[str, str] = MappingProxyType({})  # on named networks, by their names
     files: Path | None = None  # where hosts and resolv.conf of another container are, which it shares
 
+    note: str = ""  # what is to be said once the container runs
+
     @property
     def own(self) -> bool:
         """Whether the network is the container's own."""
@@ -100,8 +103,7 @@ def way(wishes: Wishes) -> Way:
 
         logging.getLogger(__name__).warning("lamina: no slirp4netns or pasta: the container has no way out")
         return Way("none", resolver="")
-    _note("no slirp4netns or pasta: the container shares the host's network")
-    return Way("host", gateway="127.0.0.1")
+    return _hosts("no slirp4netns or pasta")
 
 
 def of_another(other: Container) -> Way:
@@ -128,8 +130,7 @@ def instead(wishes: Wishes, chosen: Way, error: LaminaError) -> Way | None:
     )
     if asked or not chosen.own or not str(error).startswith(("make a network namespace", "network: ")):
         return None
-    _note(f"{error}: the container shares the host's network")
-    return Way("host", gateway="127.0.0.1")
+    return _hosts(str(error))
 
 
 def check(mode: str, options: Sequence[str]) -> None:
@@ -151,12 +152,9 @@ def check(mode: str, options: Sequence[str]) -> None:
             raise UsageError(f"invalid mtu: {value}")
 
 
-def _note(text: str) -> None:
-    """Tell it to whoever reads a log."""
-    if "logging" in sys.modules:  # else nobody has asked for one
-        import logging
-
-        logging.getLogger(__name__).info(text)
+def _hosts(why: str) -> Way:
+    """Return the host's network where a container was to have its own."""
+    return Way("host", gateway="127.0.0.1", note=f"{why}: the container shares the host's network")
 
 
 def _program(name: str) -> str:

@@ -178,7 +178,9 @@ def prepared(engine: Engine, image: Image, wishes: Wishes) -> Wishes:
     taken = {os.path.normpath(mount.target) for mount in mounts}
     for path in image.config.config.volumes:
         target = os.path.normpath("/" + path.strip("/"))
-        if target not in taken and target != "/":
+        if target == "/":
+            raise UsageError(f"invalid volume {path!r} of the image: its destination is /")
+        if target not in taken:
             taken.add(target)
             mounts.append(Mount("volume", "", target))
     made = []
