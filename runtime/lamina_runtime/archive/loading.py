@@ -153,7 +153,7 @@ def _from_chain(chain: legacy.Chain, layer: Callable[[Part], LayerInfo]) -> Want
 def _take_layers(store: Store, archive: Archive, found: Sequence[Wanted], progress: Progress) -> None:
     """Bring in what is missing; equal layers of several images once."""
     parts = {
-        (part.diff_id, part.descriptor and part.descriptor.digest): part
+        (part.diff_id, part.descriptor and (part.descriptor.digest, part.descriptor.size)): part
         for one in found
         for part in one.parts
     }
@@ -176,11 +176,9 @@ def _take_layers(store: Store, archive: Archive, found: Sequence[Wanted], progre
 def _layer(store: Store, archive: Archive, part: Part, progress: Progress) -> LayerInfo:
     """See to it that one layer is there and is the one that is meant."""
     name = part.diff_id.short if part.diff_id else part.name[:12]
-    if part.diff_id and not archive.passing and store.layers.has(part.diff_id):
-        info = store.layers.info(part.diff_id)
-        if part.descriptor is None or store.blobs.has(part.descriptor.digest):
-            progress.done(name, "Layer already exists")
-            return info
+    if part.diff_id and not archive.passing and _is_here(store, part.diff_id, part.descriptor):
+        progress.done(name, "Layer already exists")
+        return store.layers.info(part.diff_id)
     size = archive.size(part.name)
     if part.descriptor is not None and part.descriptor.size != size:
         raise MismatchError(part.name, expected=f"{part.descriptor.size} bytes", actual=f"{size} bytes")
@@ -191,6 +189,13 @@ def _layer(store: Store, archive: Archive, part: Part, progress: Progress) -> La
         raise MismatchError(part.name, expected=part.diff_id, actual=info.diff_id)
     progress.done(name, "Load complete")
     return info
+
+
+def _is_here(store: Store, diff_id: Digest, blob: Descriptor | None) -> bool:
+    """Say whether a layer is here, and as the blob that a manifest names."""
+    if blob is None:
+        return store.layers.has(diff_id)
+    return store.layers.is_known_as(diff_id, blob) and store.blobs.has(blob.digest)
 
 
 def _install(store: Store, wanted: Wanted, lease: Lease) -> Loaded:

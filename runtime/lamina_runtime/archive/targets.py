@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DIRECTORY = stat.S_IFDIR | 0o755
 FILE = stat.S_IFREG | 0o644
+HINT = "lamina store check"
 
 
 class Target(Protocol):
@@ -27,7 +28,7 @@ class Target(Protocol):
         """Write a small file."""
 
     def copy(self, name: str, source: BinaryIO, size: int) -> None:
-        """Write a file of `size` bytes from where `source` stands; raise ArchiveError if it has fewer."""
+        """Write a file of `size` bytes from where `source` stands; raise ArchiveError for any other."""
 
 
 class TarTarget:
@@ -48,7 +49,10 @@ class TarTarget:
     def copy(self, name: str, source: BinaryIO, size: int) -> None:
         """Add a file from a stream."""
         self._tar.add(Member(name.encode(), FILE, size=size))
-        _complete(name, self._tar.copy(source, size), size)
+        copied = self._tar.copy(source, size)
+        if source.read(1):  # a tar has its size before its bytes: there is no taking more
+            raise ArchiveError(f"{name}: has more than {size} bytes", hint=HINT)
+        _complete(name, copied, size)
 
     def end(self) -> None:
         """Write the end of the archive."""
@@ -79,4 +83,4 @@ class DirectoryTarget:
 
 def _complete(name: str, found: int, size: int) -> None:
     if found != size:
-        raise ArchiveError(f"{name}: has {found} bytes, not {size}", hint="lamina store check")
+        raise ArchiveError(f"{name}: has {found} bytes, not {size}", hint=HINT)

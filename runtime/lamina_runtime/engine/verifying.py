@@ -1,4 +1,4 @@
-"""`lamina image verify`: every part of an image against its digest."""
+"""`lamina image verify`: every part of an image against its digest and its size."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ def verify(store: Store, image: Image) -> None:
             if layer.digest != diff_id and store.blobs.has(layer.digest):
                 with store.blobs.open(layer.digest) as file:
                     _expect(f"blob {layer.digest.short}", layer.digest, _digest(file, layer.digest.algorithm))
+            if not store.layers.is_known_as(diff_id, layer):
+                raise MismatchError(f"layer {diff_id.short}", expected=layer.digest, actual="another form")
 
 
 def _digest(file: BinaryIO, algorithm: str) -> Digest:

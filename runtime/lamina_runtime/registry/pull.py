@@ -2,9 +2,11 @@
 
 Theory. Index, platform's manifest, configuration, layers: each by the digest that the one before names, so
 only the first answer rests on the registry's word. Documents and layers that the store has are not fetched;
-the first is not either if a HEAD says that it is the one we know. Everything that is added or found there
-is held by a lease until the image and its name refer to it. Mirrors are asked in order, the origin last;
-what broke off at one is continued at the next, since content is named by its digest.
+the first is not either if a HEAD says that it is the one we know. A layer is one that the store has if it
+was that very blob once, of that size: a manifest is not believed what nobody has seen. Everything that is
+added or found there is held by a lease until the image and its name refer to it. Mirrors are asked in order,
+the origin last; what broke off at one is continued at the next, since content is named by its digest.
+A pull that fails takes its documents back; layers and parts of them stay for the next one.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -126,7 +128,7 @@ class _Pull:
         self._places = session.sources(self._reference)
 
     async def run(self) -> Pulled:
-        async with entered(self._store.lease(f"pull {self._reference}")) as lease:
+        async with entered(self._store.attempt(f"pull {self._reference}")) as lease:
             before = await in_thread(self._store.references.get, self._reference)
             top = await self._top(known=before is not None)
             chosen = await self._choose(top)
@@ -200,9 +202,11 @@ class _Pull:
             raise OciError(
                 f"{self._reference.familiar}: {len(chosen.layers)} layers and {len(config.diff_ids)} diff ids"
             )
-        layers = dict(zip(config.diff_ids, chosen.layers, strict=True))  # one of each: empty ones come often
+        pairs = zip(config.diff_ids, chosen.layers, strict=True)  # one of each: empty ones come often
+        layers = {(diff_id, one.digest, one.size): (diff_id, one) for diff_id, one in pairs}
         limit = self._session.options.parallel
-        await for_all(layers.items(), self._layer, limit=limit)
+        lease.lasting.update(config.diff_ids, (one.digest for one in chosen.layers))
+        await for_all(layers.values(), self._layer, limit=limit)
         index = top if isinstance(top, Index) else None
 
         def add() -> Image:
@@ -224,7 +228,7 @@ class _Pull:
     async def _layer(self, item: tuple[Digest, Descriptor]) -> None:
         diff_id, descriptor = item
         key = descriptor.digest.short
-        if await in_thread(self._store.layers.has, diff_id):
+        if await in_thread(self._store.layers.is_known_as, diff_id, descriptor):
             self._progress.done(key, "Already exists")
             return
         self._progress.start(key, descriptor.size, "Downloading")

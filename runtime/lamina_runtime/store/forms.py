@@ -50,6 +50,12 @@ class LayerInfo:
     file_size: int
     blobs: tuple[Form, ...] = ()
 
+    def size_as(self, blob: Digest) -> int | None:
+        """Return the size of the layer as the tar or blob of this digest, None if it is not known as that."""
+        if blob == self.diff_id:
+            return self.size
+        return next((form.descriptor.size for form in self.blobs if form.descriptor.digest == blob), None)
+
     def to_json(self) -> dict[str, Any]:
         """Return the object to serialise."""
         found = {"diffID": str(self.diff_id), "size": self.size, "entries": self.entries}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from lamina_runtime import contexts
 from lamina_runtime.oci import media
 from lamina_runtime.oci.descriptor import Descriptor
+from lamina_runtime.oci.errors import MismatchError
 from lamina_runtime.store import assembled, files, forms
 from lamina_runtime.store.partial import open_partial
 from lamina_runtime.value import replace
@@ -44,6 +45,19 @@ class LayerStore:
         with self._ground.together():
             self._ground.rely(diff_id)
             return forms.read_info(self._place, diff_id)
+
+    def is_known_as(self, diff_id: Digest, blob: Descriptor) -> bool:
+        """Say whether a layer is here and has been that blob; raises MismatchError if that has another size.
+
+        A digest that is in none of its forms says nothing: whoever names it has yet to show the bytes.
+        """
+        if not self.has(diff_id):
+            return False
+        size = self.info(diff_id).size_as(blob.digest)
+        if size is not None and size != blob.size:
+            what = f"layer {blob.digest.short}"
+            raise MismatchError(what, expected=f"{blob.size} bytes", actual=f"{size} bytes")
+        return size is not None
 
     def list(self) -> builtins.list[Digest]:
         """Return all layers."""

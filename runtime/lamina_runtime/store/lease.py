@@ -77,6 +77,7 @@ class Lease:
         self._fd, self._header, self._together = fd, header, together
         self._noted: set[str] = set()
         self.brought: set[Digest] = set()  # what was not there before; collect() takes just that back
+        self.lasting: set[Digest] = set()  # of that, what stays all the same
         self._lock = allocate_lock()
         self._given = False
 

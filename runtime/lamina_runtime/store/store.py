@@ -101,7 +101,10 @@ class Store:
 
     @contexts.contextmanager
     def attempt(self, reason: str) -> Iterator[Lease]:
-        """Give a lease for something that leaves nothing if it fails: what it brought is taken back."""
+        """Give a lease for something that leaves nothing if it fails: what it brought is taken back.
+
+        But for what is in the lease's `lasting`, which the next attempt need not bring again.
+        """
         with contexts.ExitStack() as stack:
             lease = stack.enter_context(self.lease(reason))
             try:
@@ -109,7 +112,7 @@ class Store:
             except BaseException:
                 stack.close()
                 with contexts.suppress(StoreError):  # what happened first is what is told
-                    self.collect(only=lease.brought)
+                    self.collect(only=lease.brought - lease.lasting)
                 raise
 
     def check(self, *, full: bool, progress: Progress | None = None) -> list[Problem]:
