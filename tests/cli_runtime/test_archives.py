@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -211,3 +212,32 @@ def test_what_passes_by_was_not_there_before(lamina: Lamina) -> None:
     assert told.stderr.count("Load complete") == 3  # the archive, and its two layers
     again = lamina.run("load", "-i", path)
     assert again.stderr.count("Layer already exists") == 2
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_directory_that_cannot_be_filled_is_as_it_was(loaded: Lamina, there: bool) -> None:
+    target = loaded.top / "layout-out"
+    if there:
+        target.mkdir()
+        loaded.give(target)
+    packed = digest(gzip.compress(SECOND, 6, mtime=0)).removeprefix("sha256:")
+    blob = loaded.root / "store/blobs/sha256" / packed
+    whole = blob.read_bytes()
+    for spoilt in (whole[:-1], whole + b"x"):
+        blob.write_bytes(spoilt)
+        loaded.refused("save", "--format", "oci-dir", "-o", target, "two", named=packed)
+        assert list(target.iterdir()) == [] if there else not target.exists()
+    loaded.refused("save", "--format", "oci-archive", "-o", target / "x" if there else target, "two")
+    blob.write_bytes(whole)
+    loaded.ok("save", "--format", "oci-dir", "-o", target, "two")
+
+
+def test_what_is_wrong_with_the_words_is_said_before_anything_is_read(lamina: Lamina) -> None:
+    nowhere = lamina.top / "no-such-file"
+    lamina.refused("load", "--name", "X Y", "-i", nowhere, named="X Y")
+    lamina.refused("load", "--name", "a:1", "-i", nowhere, named="a:1")
+    words = lamina.words("import", nowhere)
+    words.insert(words.index("env") + 1 + ("-i" in words), "SOURCE_DATE_EPOCH=soon")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "SOURCE_DATE_EPOCH is not a number" in done.stderr

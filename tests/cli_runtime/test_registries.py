@@ -89,6 +89,14 @@ def test_login(loaded: Lamina) -> None:
         assert loaded.ok("logout", locked.host) == f"Not logged in to {locked.host}\n"
 
 
+def test_pull_for_a_platform_is_as_strict_as_load(lamina: Lamina, layout: Layout, registry: Registry) -> None:
+    name = f"{registry.host}/team/two:1"
+    skopeo_push(layout.top, "docker.io/library/two:latest", name)
+    lamina.refused("pull", "-q", "--platform", "linux/arm64", name, named="no image for linux/arm64")
+    assert lamina.contents() == []
+    lamina.ok("pull", "-q", "--platform", "linux/amd64", name)
+
+
 def test_what_is_not_there(lamina: Lamina, registry: Registry) -> None:
     done = lamina.run("pull", f"{registry.host}/none:1")
     assert done.returncode == 1

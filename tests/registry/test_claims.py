@@ -32,13 +32,15 @@ def store(tmp_path: Path) -> Store:
     return Store.open(tmp_path / "store")
 
 
-def take(store: Store, liar: Liar, home: Path, *, platform: Platform = AMD64) -> Pulled:
+def take(store: Store, liar: Liar, home: Path, *, platform: Platform = AMD64, strict: bool = False) -> Pulled:
     """Pull from a registry that says what a test lets it say."""
 
     async def work() -> Pulled:
         async with serving(liar) as server:
             reference = Reference.parse(f"{server.host}/a/b:latest")
-            return await pull(store, reference, platform=platform, options=options(home, parallel=1))
+            return await pull(
+                store, reference, platform=platform, strict=strict, options=options(home, parallel=1)
+            )
 
     try:
         return run(work)
@@ -124,3 +126,14 @@ def test_verify_compares_sizes(store: Store, tmp_path: Path, form: str) -> None:
             image = store.images.add(manifest, config, lease)
         with pytest.raises(IntegrityError):
             verify(store, image)
+
+
+def test_another_platform_than_was_asked_for_is_refused(store: Store, tmp_path: Path) -> None:
+    liar = Liar()
+    liar.top = liar.image([liar.add(TAR, LAYER)], [digest(TAR)])
+    arm = Platform.parse("linux/arm64")
+    with pytest.raises(LaminaError, match="no image for linux/arm64"):
+        take(store, liar, tmp_path, platform=arm, strict=True)
+    assert not [name for name in contents(store) if name.count("/") > 1]
+    check_layers(store, take(store, liar, tmp_path, platform=AMD64, strict=True), [TAR])
+    check_layers(store, take(store, liar, tmp_path, platform=arm), [TAR])

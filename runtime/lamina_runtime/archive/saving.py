@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lamina_runtime.store.images import Image
     from lamina_runtime.store.store import Store
 
+CONTENTS = ("blobs", INDEX, LAYOUT)  # the names at the top of a layout
 LAYOUT_VERSION = b'{"imageLayoutVersion":"1.0.0"}'
 
 

@@ -63,13 +63,12 @@ def import_(
         json.writable(message or f"Imported from {source}"),
         Platform.parse(platform) if platform else own_platform(),
     )
-    _edited(wish, created="")  # refuses bad changes before anything is read
+    created = moments.creation_time()
+    plain = _edited(wish, created=created)  # before anything is read: changes may be refused, and that time
     with engine.store.attempt(f"import {source}") as lease:
         with _opened(source) as (stream, size):
             layer = _take(engine, stream, size, progress)
-        config = _edited(wish, created=moments.creation_time()).with_step(
-            History(created=moments.creation_time(), comment=wish.message), layer.diff_id
-        )
+        config = plain.with_step(History(created=created, comment=wish.message), layer.diff_id)
         manifest = build_manifest(
             config.descriptor(), [Descriptor(media.OCI_LAYER, layer.diff_id, layer.size)]
         )

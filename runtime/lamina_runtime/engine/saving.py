@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from lamina_runtime.archive.saving import Saved, write
+from lamina_runtime import contexts
+from lamina_runtime.archive.saving import CONTENTS, Saved, write
 from lamina_runtime.archive.targets import DirectoryTarget, TarTarget
 from lamina_runtime.engine import naming, output_file
 from lamina_runtime.errors import LaminaError
 from lamina_runtime.oci.manifest import Manifest, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lamina_runtime.engine.context import Engine
     from lamina_runtime.oci.descriptor import Descriptor
@@ -42,16 +44,38 @@ def save(
         for saved in images if platform else ():
             naming.resolve_for(store, str(saved.image.id), platform)
         if form == DIRECTORY:
-            top = Path(path)
-            top.mkdir(exist_ok=True)
-            if any(top.iterdir()):
-                raise LaminaError(f"{path}: not empty", hint="an OCI layout is written to a new directory")
-            write(store, images, DirectoryTarget(top), docker=False)
+            with _filled(Path(path)) as top:
+                write(store, images, DirectoryTarget(top), docker=False)
             return
         with output_file.created(os.fspath(path), stream) as file:
             archive = TarTarget(file)
             write(store, images, archive, docker=form == DOCKER)
             archive.end()
+
+
+@contexts.contextmanager
+def _filled(top: Path) -> Iterator[Path]:
+    """Give a new or empty directory; if the block fails, it is that again."""
+    try:
+        top.mkdir()
+        new = True
+    except FileExistsError:
+        new = False
+    if any(top.iterdir()):
+        raise LaminaError(f"{top}: not empty", hint="an OCI layout is written to a new directory")
+    try:
+        yield top
+    except BaseException:
+        for name in CONTENTS:
+            path = top / name
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        if new:
+            with contexts.suppress(OSError):  # somebody else put something there
+                top.rmdir()
+        raise
 
 
 def chosen(store: Store, words: Sequence[str]) -> list[Saved]:

@@ -64,13 +64,18 @@ async def pull(
     reference: Reference,
     *,
     platform: Platform,
+    strict: bool = False,
     options: SessionOptions,
     progress: Progress | None = None,
     keep_blobs: bool = True,
 ) -> Pulled:
-    """Bring the image that `reference` names for `platform` into the store, and let it be its name there."""
+    """Bring the image that `reference` names for `platform` into the store, and let it be its name there.
+
+    An index is chosen from; an image that is no part of one is refused for its platform only if `strict`.
+    """
     async with Session(options) as session:
-        one = _Pull(store, session, reference, platform, progress or Silent(), keep_blobs=keep_blobs)
+        shown = progress or Silent()
+        one = _Pull(store, session, reference, platform, shown, strict=strict, keep_blobs=keep_blobs)
         return await one.run()
 
 
@@ -79,6 +84,7 @@ async def pull_all_tags(
     reference: Reference,
     *,
     platform: Platform,
+    strict: bool = False,
     options: SessionOptions,
     progress: Progress | None = None,
     keep_blobs: bool = True,
@@ -89,10 +95,10 @@ async def pull_all_tags(
         async def listed(source: Source) -> list[str]:
             return await protocol.tags(session, source)
 
-        found = []
+        found, shown = [], progress or Silent()
         for tag in sorted(await first_of(session.sources(reference), listed)):
             named = reference.with_tag(tag)
-            one = _Pull(store, session, named, platform, progress or Silent(), keep_blobs=keep_blobs)
+            one = _Pull(store, session, named, platform, shown, strict=strict, keep_blobs=keep_blobs)
             found.append(await one.run())
     return found
 
@@ -119,12 +125,13 @@ class _Pull:
         platform: Platform,
         progress: Progress,
         *,
+        strict: bool,
         keep_blobs: bool,
     ) -> None:
         self._store, self._session, self._progress = store, session, progress
         # As docker has it, a digest beside a tag makes the tag meaningless.
         self._reference = reference.with_digest(reference.digest) if reference.digest else reference
-        self._platform, self._keep_blobs = platform, keep_blobs
+        self._platform, self._strict, self._keep_blobs = platform, strict, keep_blobs
         self._places = session.sources(self._reference)
 
     async def run(self) -> Pulled:
@@ -198,6 +205,11 @@ class _Pull:
 
     async def _image(self, chosen: Manifest, top: Manifest | Index, lease: Lease) -> Image:
         config = await self._configuration(chosen.config)
+        if self._strict and top is chosen and self._platform.rank(config.platform) is None:
+            raise OciError(
+                f"{self._reference.familiar}: no image for {self._platform}",
+                details=f"it is for {config.platform}",
+            )
         if len(config.diff_ids) != len(chosen.layers):
             raise OciError(
                 f"{self._reference.familiar}: {len(chosen.layers)} layers and {len(config.diff_ids)} diff ids"
