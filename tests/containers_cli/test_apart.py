@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def test_the_hosts_parameters_stay(host: Host, flags: tuple[str, ...], name: str
         refused(host, *flags, "--sysctl", f"{name.replace('/', '.')}={other}", text="sysctl")
         assert path.read_text() == before
     finally:
-        path.write_text(before)
+        if path.read_text() != before:
+            path.write_text(before)
 
 
 @root
@@ -48,6 +50,18 @@ def test_parameters_of_its_own_namespaces_are_set(host: Host) -> None:
     words = ["--network", "none", "--sysctl", "kernel.msgmax=8193", "--sysctl", "kernel.domainname=inside"]
     script = "cat /proc/sys/kernel/msgmax /proc/sys/kernel/domainname"
     assert host("run", "--rm", *words, IMAGE, "sh", "-c", script) == "8193\ninside\n"
+
+
+@root
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+def test_another_runtime_is_not_asked_for_the_hosts_parameters(host: Host, runtime: str) -> None:
+    if not shutil.which(runtime):
+        pytest.skip(f"needs {runtime}")
+    words = ["--network", "none", "--runtime", runtime]
+    refused(host, *words, "--sysctl", "vm.swappiness=61", text="error: sysctl 'vm.swappiness'")
+    refused(
+        host, *words, "--ipc", "host", "--sysctl", "kernel.msgmax=8193", text="error: sysctl 'kernel.msgmax'"
+    )
 
 
 @root
