@@ -14,7 +14,7 @@ if str(ROOT) not in sys.path:
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
-from tests.support import capabilities  # noqa: E402
+from tests.support import capabilities, day  # noqa: E402
 from tests.support.workspace import session_directory  # noqa: E402
 
 # how long an example takes says how busy the machine is
@@ -32,6 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marks of the support package."""
     config.addinivalue_line("markers", "requires(*names): capabilities of tests/support/capabilities.py")
     config.addinivalue_line("markers", "conformance(unions): one test for each cell of the table")
+
+
+def pytest_report_header() -> str:
+    """Say what reproduces the choice of cells and instants."""
+    return f"what changes from day to day: LAMINA_DAY={day.today()}"
 
 
 def _wanted(item: pytest.Item) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Processes that die at the n-th change they make to the disk, for every n.
 
-`make test` takes a third of the instants, others each day; LAMINA_CRASH=1 takes all.
+`make test` takes a third of the instants, others each day (LAMINA_DAY=N: that day's);
+LAMINA_CRASH=1 takes all.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any
+
+from tests.support import day
 
 CHANGES = ("rename", "fsync", "fdatasync", "unlink", "rmdir", "mkdir", "open", "write", "pwrite", "ftruncate")
 FAILED = 3
@@ -21,7 +23,7 @@ def instants(most: int) -> range:
     """Return which changes to die at; the action must have ended before the last."""
     if "LAMINA_CRASH" in os.environ:
         return range(1, most)
-    return range(1 + int(time.time() // 86_400) % 3, most, 3)
+    return range(1 + day.today() % 3, most, 3)
 
 
 def die_at(number: int, action: Callable[[], object]) -> bool:
