@@ -75,6 +75,7 @@ void lam_program_identify(const struct lam_plan *plan, struct lam_user *user)
 	       user->count < LAM_GROUPS)
 		user->groups[user->count++] = (gid_t)lam_record_number(group, 0, 10);
 	if (lam_plan_first(plan, LAM_OP_ALONE)) { /* HOME stays who was asked for's */
+		user->played = user->uid != 0;
 		user->uid = 0;
 		user->gid = 0;
 		user->count = 0;
@@ -183,7 +184,8 @@ void lam_program_confine(const struct lam_plan *plan, const struct lam_user *use
 	if (filter && !sealed)
 		set_filter(filter, recorder);
 	if (caps) {
-		set_bounding(lam_record_number(caps, 0, 16));
+		/* who asked to be nobody much gets nothing back by running a program as the root he is */
+		set_bounding(user->played ? 0 : lam_record_number(caps, 0, 16));
 		prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
 	}
 	set_ids(user);
@@ -191,7 +193,8 @@ void lam_program_confine(const struct lam_plan *plan, const struct lam_user *use
 	umask(ids && ids->count > 2 && ids->length[2] > 0 ? (mode_t)lam_record_number(ids, 2, 8) : UMASK);
 	enter_directory(plan);
 	if (caps)
-		set_capabilities(caps, user->uid == 0 || !lam_plan_first(plan, LAM_OP_USER));
+		set_capabilities(user->played ? NULL : caps,
+				 user->uid == 0 || !lam_plan_first(plan, LAM_OP_USER));
 	if (sealed && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		lam_fail(LAM_FAILED, errno, "no_new_privs");
 	if (filter && sealed)

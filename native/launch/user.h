@@ -10,12 +10,14 @@
 #define LAMINA_LAUNCH_USER_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 #define LAM_GROUPS 1024
 
 struct lam_user {
+	bool played; /* asked for as another than root, and root by name alone: there is one id */
 	uid_t uid;
 	gid_t gid;
 	size_t count;

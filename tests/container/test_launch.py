@@ -294,14 +294,34 @@ def test_links_of_the_image_lead_nowhere_outside(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     (outside / "proc").mkdir(parents=True)
     root = box.make_root(tmp_path / "root")
-    (root / "dev").symlink_to(outside)
-    (root / "proc").symlink_to("../../../../proc")
     (root / "srv").symlink_to(f"{outside}/../outside")
     config = shell(root, "true")
     config["mounts"].append({"destination": "/srv/data", "type": "tmpfs", "options": []})
     box.run(config)
     assert [path.name for path in outside.iterdir()] == ["proc"]
     assert not list((outside / "proc").iterdir())
+
+
+@pytest.mark.parametrize("name", ["proc", "sys", "dev"])
+def test_a_link_is_no_place_for_what_programs_trust(tmp_path: Path, name: str) -> None:
+    """CVE-2019-19921: masks would be made where the link led while they were made."""
+    root = box.make_root(tmp_path / "root")
+    (root / "elsewhere").mkdir()
+    (root / name).symlink_to("elsewhere")
+    config = shell(root, "echo ran")
+    config["mounts"].append({"destination": "/sys", "type": "tmpfs", "options": []})
+    result = box.run(config)
+    assert result.report.startswith(f"refused 125 the image's /{name} is no directory")
+    assert not list((root / "elsewhere").iterdir())
+
+
+def test_a_link_into_proc_takes_no_mount(tmp_path: Path) -> None:
+    root = box.make_root(tmp_path / "root")
+    (root / "way").symlink_to("proc/sys")
+    config = shell(root, "echo ran")
+    config["mounts"].append({"destination": "/way", "type": "tmpfs", "options": []})
+    result = box.run(config)
+    assert result.report == "refused 125 /way cannot be mounted because it is inside /proc"
 
 
 def test_our_program_cannot_be_overwritten_from_inside(root: Path, directory: Path) -> None:

@@ -53,6 +53,9 @@ def test_exec(host: Host) -> None:
     assert host.run("exec", "busy", "nosuch").returncode == 127
     assert host.run("exec", "busy", "/etc/passwd").returncode == 126
     assert host.run("exec", "nosuch", "true").returncode == 125
+    refused = host.run("exec", "-w", "/not/there", "busy", "true")
+    assert (refused.returncode, "working directory /not/there" in refused.stderr) == (127, True)
+    assert "/not" not in host("diff", "busy")  # only `run` makes it
     every = int(Path("/proc/self/status").read_text().partition("CapBnd:")[2].split()[0], 16)
     seen = host("exec", "--privileged", "busy", "grep", "CapEff", "/proc/self/status").split()[1]
     assert int(seen, 16) & every == every

@@ -72,6 +72,10 @@ def test_user_of_the_image(host: Host) -> None:
         assert host("run", "--rm", IMAGE, "id", "-u") == "0\n"
         # nobody else is there to be: root is played (decision 0016)
         assert host("run", "--rm", "-u", "user", IMAGE, "sh", "-c", "id -u; echo $HOME") == "0\n/home\n"
+        # but who asks to be nobody much has no rights, and gets none by running programs
+        probe = "grep -h -E 'Cap(Prm|Eff|Bnd|Amb)' /proc/self/status | cut -f2 | sort -u"
+        assert host("run", "--rm", "-u", "user", IMAGE, "sh", "-c", probe) == f"{0:016x}\n"
+        assert host("run", "--rm", IMAGE, "sh", "-c", probe) != f"{0:016x}\n"
         assert host.run("run", "--rm", "-u", "nobody-known", IMAGE, "true").returncode == 125
         return
     assert host("run", "--rm", "-u", "user", IMAGE, "id").startswith("uid=1000(user) gid=1000(user)")
@@ -87,6 +91,23 @@ def test_read_only_tmpfs_and_binds(host: Host) -> None:
         script,
     )  # fmt: skip
     assert out.splitlines() == ["from the host", "ro", "root", "tmp"]
+
+
+def test_proc_is_nobodys_to_mount_on(host: Host) -> None:
+    (host.top / "over").mkdir(exist_ok=True)
+    (host.top / "uptime").write_text("1.00 1.00\n")
+    for words in (
+        ("-v", f"{host.top}/over:/proc"),
+        ("-v", f"{host.top}/over:/proc/acpi"),
+        ("--tmpfs", "/proc/sys"),
+    ):
+        for network in ("none", "host"):
+            ended = host.run("run", "--rm", "--network", network, *words, IMAGE, "true")
+            assert ended.returncode == 125
+            assert "cannot be mounted because it is inside /proc" in ended.stderr
+    # what lxcfs does
+    mount = f"{host.top}/uptime:/proc/uptime"
+    assert host("run", "--rm", "-v", mount, IMAGE, "cat", "/proc/uptime") == "1.00 1.00\n"
 
 
 def test_capabilities(host: Host) -> None:

@@ -75,12 +75,14 @@ def container(spec: Spec) -> Iterator[Record]:
     yield from parameters(spec.get("linux", {}).get("sysctl", {}))
     yield from _hidden(spec.get("linux", {}))
     yield from _names(spec)
-    yield from process(spec["process"], spec.get("annotations", {}).get(USER), linux=spec.get("linux", {}))
+    user = spec.get("annotations", {}).get(USER)
+    yield from process(spec["process"], user, linux=spec.get("linux", {}), create=True)
 
 
-def process(spec: Spec, user: str | None = None, *, linux: Spec) -> Iterator[Record]:
+def process(spec: Spec, user: str | None = None, *, linux: Spec, create: bool = False) -> Iterator[Record]:
     """Yield the records of one process, the container's first or one that joins it.
 
+    With `create` a working directory that is not there is made: the first process' alone.
     With `user` ("name", "uid", "name:group" ...) it is looked up among the root's own users.
     `linux` is the container's, of which its filter and its ids hold for every process.
     """
@@ -94,7 +96,7 @@ def process(spec: Spec, user: str | None = None, *, linux: Spec) -> Iterator[Rec
         yield Record(Op.RLIMIT, _RLIMITS.index(kind), limit["soft"], limit["hard"])
     if "oomScoreAdj" in spec:
         yield Record(Op.OOM_SCORE, spec["oomScoreAdj"])
-    yield Record(Op.CWD, spec["cwd"], "create")
+    yield Record(Op.CWD, spec["cwd"], "create" if create else "")
     if user is None:
         yield from _user(spec["user"])
     else:
