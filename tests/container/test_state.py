@@ -5,6 +5,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from lamina_runtime.container.collection import Containers, DamagedError
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.container.state import ConflictError
 from lamina_runtime.container.wishes import Wishes
-from lamina_runtime.errors import NotFoundError, UsageError
+from lamina_runtime.engine import executing
+from lamina_runtime.errors import LaminaError, NotFoundError, UsageError
 from lamina_runtime.oci.digest import Digest
 
 from tests.container import box
@@ -45,6 +47,27 @@ def test_what_is_not_there_is_not_found(containers: Containers, text: str) -> No
     create(containers, "web")
     with pytest.raises(NotFoundError):
         containers.find(text)
+
+
+def test_what_was_removed_meanwhile_is_not_found(containers: Containers) -> None:
+    made = create(containers, "web")
+    shutil.rmtree(made.data)
+    with pytest.raises(NotFoundError, match=r"^no such container: web$"):
+        made.note_stop()
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_exec_says_what_happened_meanwhile(
+    containers: Containers, monkeypatch: pytest.MonkeyPatch, *, gone: bool
+) -> None:
+    made = create(containers, "web")
+    seen = [state.Status("exited"), state.Status("running", os.getpid())]
+    monkeypatch.setattr(state.Container, "status", lambda _: seen.pop())
+    if gone:
+        shutil.rmtree(made.data)
+    said = "no such container: web" if gone else "container web is not running"
+    with pytest.raises(LaminaError, match=f"^{said}$"):
+        executing.start(made, executing.Exec(("true",)), client=None)
 
 
 def test_ambiguous_beginnings_are_refused(containers: Containers) -> None:

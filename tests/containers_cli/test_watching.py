@@ -69,10 +69,13 @@ def _said(text: str) -> list[str]:
 def test_attach_passes_input_signals_and_the_status_on(host: Host) -> None:
     host("run", "-d", "-i", "--name", "reads", IMAGE, "sh", "-c", f"{TICKS} {LOOP}; exit 6")
     watcher = _attached(host, "attach", "--no-stdin", "reads")
+    starter = _attached(host, "start", "--attach", "reads")  # it runs: then to start is to attach
     ended = host.run("attach", "reads", stdin="one\ntwo\n")
     assert (_said(ended.stdout), ended.returncode) == (["got one", "got two", "end"], 6)
     out, _ = watcher.communicate(timeout=40)
     assert (_said(out), watcher.returncode) == (["got one", "got two", "end"], 6)
+    out, _ = starter.communicate(timeout=40)
+    assert (_said(out), starter.returncode) == (["got one", "got two", "end"], 6)
 
 
 def test_signals_are_passed_on_unless_that_is_not_wished(host: Host) -> None:

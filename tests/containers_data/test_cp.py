@@ -76,6 +76,21 @@ def test_links_of_the_container_lead_nowhere_else(there: Lamina) -> None:
     assert victim.read_text() == "host\n"
 
 
+def test_links_to_themselves_are_an_error(there: Lamina) -> None:
+    """Both ways, followed or gone through; the link itself can be copied."""
+    loop = there.top / "loop"
+    loop.symlink_to("loop")
+    there.ok("cp", "loop", "cc:/loop")
+    there.ok("cp", "cc:/loop", "back")
+    assert (there.top / "back").is_symlink()
+    for words in (
+        ("-L", "cc:/loop", "dir/"), ("cc:/loop/x", "dir/"), ("dir/sub/file", "cc:/loop"),
+        ("dir/sub/file", "cc:/loop/x"), ("-L", "loop", "cc:/tmp/x"),
+    ):  # fmt: skip
+        there.refused("cp", *words, named="Too many levels of symbolic links")
+    assert not (there.top / "dir/loop").is_symlink()
+
+
 def test_a_hostile_tar_is_refused(there: Lamina) -> None:
     """No path leads out of the directory, through `..` or a link that the tar brings."""
     for build in (_dots, _link):

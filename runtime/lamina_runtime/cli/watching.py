@@ -67,6 +67,13 @@ def watch(client: socket.socket, wished: Watch, kill: Callable[[int], None] | No
     return ended.status
 
 
+def attached(container: Container, wished: Watch) -> int:
+    """Watch a container that runs; return its status, 0 if the user detached."""
+    with attaching.connected(container.run) as client:
+        ended = watch(client, wished, killer(container))
+    return 0 if ended is None else ended
+
+
 def killer(container: Container) -> Callable[[int], None]:
     """Return what hands signals on to a container."""
 

@@ -8,6 +8,7 @@ Owners are numbers; names are never looked up.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tarfile
@@ -28,12 +29,20 @@ FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 def look(path: str, *, follow: bool) -> dict[str, Any]:
     """Say what is at a path: its real path and type, None where nothing is."""
-    real = os.path.realpath(path) if follow else path
+    real = resolved(path) if follow else path
     try:
         mode = os.lstat(real).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return {"path": real, "mode": None}
     return {"path": real, "mode": mode}
+
+
+def resolved(path: str) -> str:
+    """Return the path without its links; LaminaError where they lead to themselves."""
+    real = os.path.realpath(path)
+    if os.path.islink(real):  # realpath(3) would fail: python's stops at the first link it sees again
+        raise LaminaError(f"{path}: {os.strerror(errno.ELOOP)}")
+    return real
 
 
 def pack(path: str, write: Callable[[bytes], object], name: str, *, crossing: bool = True) -> None:

@@ -146,7 +146,10 @@ class Container:
 
     def note_stop(self) -> None:
         """Keep a restart policy from starting it again."""
-        (self.data / "stopped").touch(mode=files.MODE)
+        try:
+            (self.data / "stopped").touch(mode=files.MODE)
+        except FileNotFoundError:  # somebody has just removed it
+            raise NotFoundError(f"no such container: {self.record.name}") from None
 
     def was_stopped(self) -> bool:
         """Say whether somebody wished its end since it was last started by hand."""

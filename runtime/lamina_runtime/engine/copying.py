@@ -111,7 +111,7 @@ def _in(engine: Engine, source: str, side: Side, wish: Wish, given: IO[bytes]) -
             raise LaminaError(f"destination {side.path} must be a directory to take a tar")
         _feed(engine, container, {**task, "path": found["path"], "owners": True}, given)
         return
-    path = os.path.realpath(source) if wish.follow or source.endswith("/") else source.rstrip("/") or "/"
+    path = copying.resolved(source) if wish.follow or source.endswith("/") else source.rstrip("/") or "/"
     contents = source.endswith("/.")
     path = os.path.normpath(path)
     try:

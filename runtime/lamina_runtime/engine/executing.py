@@ -7,19 +7,24 @@ watches over it as over a container, but keeps no state: it ends with who waits 
 
 from __future__ import annotations
 
+from lamina_runtime import contexts
 from lamina_runtime.container import capabilities, cgroups, launch, plan, processes
 from lamina_runtime.container.common import USER
 from lamina_runtime.container.records import Op, Record
 from lamina_runtime.engine import pausing
+from lamina_runtime.errors import NotFoundError
 from lamina_runtime.oci import json
 from lamina_runtime.value import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterator
     from typing import Any
 
     from lamina_runtime.container.state import Container
+
+FAILED = 125  # we did, not the program
 
 
 @value
@@ -43,11 +48,33 @@ def start(
     if not status.pid:
         raise processes.NotRunningError(container)
     if pausing.is_paused(container, status.pid):
-        raise launch.LaunchError(125, f"container {container.record.name} is paused, unpause it first")
+        raise launch.LaunchError(FAILED, f"container {container.record.name} is paused, unpause it first")
+    with _said_plainly(container, status.pid):
+        return _start(container, wished, status.pid, size, client)
+
+
+@contexts.contextmanager
+def _said_plainly(container: Container, pid: int) -> Iterator[None]:
+    """Say of a container that ended or was removed meanwhile that it did, not what was missed first."""
+    try:
+        yield
+    except (FileNotFoundError, launch.LaunchError) as error:
+        if isinstance(error, launch.LaunchError) and error.status != FAILED:
+            raise
+        if not (container.data / "record.json").exists():
+            raise NotFoundError(f"no such container: {container.record.name}") from None
+        if container.status().pid != pid:
+            raise processes.NotRunningError(container) from None
+        raise
+
+
+def _start(
+    container: Container, wished: Exec, pid: int, size: tuple[int, int], client: socket.socket | None
+) -> launch.Started:
     raw = (container.data / "config.json").read_bytes()
     config = json.load(raw, "config.json")
     kinds = _kinds(config)
-    rows = [plan.joined(status.pid, kinds)]
+    rows = [plan.joined(pid, kinds)]
     if "mount" not in kinds:
         rows.append(Record(Op.ROOT, config["root"]["path"], "chroot", "rw"))
     process = _process(config["process"], wished, size)

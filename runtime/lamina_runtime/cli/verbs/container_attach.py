@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lamina_runtime.cli import exit_codes
 from lamina_runtime.cli.flags import STRING, Command, Flag
 
 TYPE_CHECKING = False
@@ -37,6 +36,4 @@ def run(parsed: Parsed, engine: Engine) -> int:
     stdin = wishes.interactive and not parsed.switch("no_stdin")
     watching.check_terminal(stdin=stdin, terminal=wishes.terminal)
     watch = watching.Watch(stdin, wishes.terminal, keys, parsed.switch("sig_proxy"))
-    with attaching.connected(container.run) as client:
-        ended = watching.watch(client, watch, watching.killer(container))
-    return exit_codes.OK if ended is None else ended
+    return watching.attached(container, watch)

@@ -57,6 +57,9 @@ def run(parsed: Parsed, engine: Engine) -> int:
         terminal=wishes.terminal,
         keys=attaching.detach_keys(parsed.text("detach_keys")),
     )
+    if container.status().pid:
+        watching.check_terminal(stdin=wished.stdin, terminal=wished.terminal)
+        return watching.attached(container, wished)
     rows, columns = attaching.window() if wished.terminal else (0, 0)
     with watching.pair() as (ours, theirs):
         containers.start(engine, container, rows=rows, columns=columns, client=theirs)
