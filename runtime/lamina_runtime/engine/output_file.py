@@ -30,10 +30,31 @@ def created(path: str, stream: BinaryIO | None) -> Iterator[BinaryIO]:
     temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{secrets.token_hex(6)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        with open(descriptor, "wb") as file:
+        with _ending(), open(descriptor, "wb") as file:
             yield file
         os.replace(temporary, path)
     except BaseException:
         with contexts.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+@contexts.contextmanager
+def _ending() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, with the status that shells give them."""
+    import signal
+    import threading
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:  # nohup(1) and callers have a say
+                before[number] = signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
