@@ -1,43 +1,32 @@
-"""A file that a command writes when it is told to end: nothing is left of it."""
+"""A file that is being written when its writer is told to end: nothing is left of it."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli_runtime.conftest import Lamina
+WRITER = """
+import sys, time
+from lamina_runtime.engine import output_file
+with output_file.created(sys.argv[1], None) as file:
+    file.write(b"half")
+    print("ready", flush=True)
+    while True:
+        time.sleep(0.02)
+"""
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
-)
-@pytest.mark.parametrize("lamina", ["root"], indirect=True)
-def test_a_save_that_is_ended_leaves_nothing(loaded: Lamina, number: int, status: int) -> None:
-    """The save waits for a layer's tar, which a pipe stands for, until the signal comes."""
-    target = loaded.top / "out"
-    target.mkdir()
-    for tar in (loaded.root / "store/devices").iterdir():
-        tar.unlink()
-        os.mkfifo(tar)
-    for blob in (loaded.root / "store/blobs/sha256").iterdir():
-        if blob.stat().st_size > 3000:
-            blob.unlink()
-    command = subprocess.Popen(loaded.words("save", "-o", target / "x.tar", "one"), cwd=loaded.top)
-    try:
-        _wait_for_file(target, command)
-        command.send_signal(number)
-        assert command.wait(timeout=30) == status
-    finally:
-        command.kill()
-        command.wait()
-    assert not list(target.iterdir())
-    assert not list((loaded.root / "store/leases").iterdir())
-
-
-def _wait_for_file(folder: Path, command: subprocess.Popen[bytes]) -> None:
-    while not list(folder.iterdir()):
-        assert command.poll() is None, "it ended by itself"
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_writer_that_is_ended_leaves_nothing(tmp_path: Path, number: int, status: int) -> None:
+    words = [sys.executable, "-c", WRITER, str(tmp_path / "x.tar")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+        assert list(tmp_path.iterdir())
+        writer.send_signal(number)
+        assert writer.wait(timeout=30) == status
+    assert not list(tmp_path.iterdir())

@@ -28,15 +28,16 @@ def created(path: str, stream: BinaryIO | None) -> Iterator[BinaryIO]:
             yield file
         return
     temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{secrets.token_hex(6)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        with _ending(), open(descriptor, "wb") as file:
-            yield file
-        os.replace(temporary, path)
-    except BaseException:
-        with contexts.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    with _ending():
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            with open(descriptor, "wb") as file:
+                yield file
+            os.replace(temporary, path)
+        except BaseException:
+            with contexts.suppress(OSError):  # it may not be there
+                os.unlink(temporary)
+            raise
 
 
 @contexts.contextmanager
