@@ -277,6 +277,8 @@ def unmount(engine: Engine, record: Mount, *, lazy: bool = False) -> None:
                 raise BusyError(f"{record.place}: unmounted, but its server does not end")
         if gone:
             _clean(engine, top, record)
+        elif not lazy and not record.fresh:
+            mounts.forget(top, record)  # no mount here any more; the lease ends with the server
 
 
 def _ends(record: Mount, seconds: float) -> bool:
