@@ -2,12 +2,12 @@
 #include "fill.h"
 
 #include "place.h"
+#include "refuse.h"
 #include "report.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <linux/mount.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 static int attach(int tree, int target)
@@ -78,65 +77,17 @@ out:
 	return tree;
 }
 
-/* Programs trust these, and masks are found through them: a link of the image leads neither astray. */
-static void refuse_link(int root, const char *path)
-{
-	static const char *const places[] = { "/proc", "/sys", "/dev" };
-	struct stat st;
-
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		if (strcmp(path, places[i]) == 0 && fstatat(root, path + 1, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    !S_ISDIR(st.st_mode))
-			lam_fail(LAM_FAILED, 0, "the image's %s is no directory: nothing is mounted on it",
-				 path);
-	}
-}
-
-static bool is_proc(int fd)
-{
-	struct statfs fs;
-
-	return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
-}
-
-/* /proc is the kernel's: what is mounted there is a proc, or one of the files that runc lets be told. */
-static void refuse_inside_proc(int tree, int target, const char *path)
-{
-	static const char *const told[] = { "/proc/cpuinfo",
-					    "/proc/diskstats",
-					    "/proc/loadavg",
-					    "/proc/meminfo",
-					    "/proc/net/dev",
-					    "/proc/slabinfo",
-					    "/proc/stat",
-					    "/proc/swaps",
-					    "/proc/sys/crypto/fips_enabled",
-					    "/proc/sys/kernel/ns_last_pid",
-					    "/proc/uptime" };
-
-	if (strcmp(path, "/proc") == 0 && is_proc(tree))
-		return;
-	/* by its name where none is mounted yet; else by where it lies, to which links may lead */
-	if (!is_proc(target) && strcmp(path, "/proc") != 0 && strncmp(path, "/proc/", 6) != 0)
-		return;
-	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
-		if (strcmp(path, told[i]) == 0)
-			return;
-	}
-	lam_fail(LAM_FAILED, 0, "%s cannot be mounted because it is inside /proc", path);
-}
-
 static void mount_new(const struct lam_record *record, int root)
 {
 	int tree = make(record), target, err;
 
 	if (tree < 0)
 		lam_fail(LAM_FAILED, -tree, "mount %s on %s", record->arg[0], record->arg[2]);
-	refuse_link(root, record->arg[2]);
+	lam_refuse_link(root, record->arg[2]);
 	target = lam_place_directory(root, record->arg[2]);
 	if (target < 0)
 		lam_fail(LAM_FAILED, -target, "mount point %s", record->arg[2]);
-	refuse_inside_proc(tree, target, record->arg[2]);
+	lam_refuse_inside_proc(tree, target, record->arg[2]);
 	err = attach(tree, target);
 	if (err < 0)
 		lam_fail(LAM_FAILED, -err, "mount %s on %s", record->arg[0], record->arg[2]);
@@ -200,11 +151,11 @@ static void bind_path(const struct lam_record *record, int root)
 			     recursive);
 	if (err < 0)
 		lam_fail(LAM_FAILED, -err, "bind mount of %s: its flags", source);
-	refuse_link(root, path);
+	lam_refuse_link(root, path);
 	target = target_for(tree, root, path);
 	if (target < 0)
 		lam_fail(LAM_FAILED, -target, "mount point %s", path);
-	refuse_inside_proc(tree, target, path);
+	lam_refuse_inside_proc(tree, target, path);
 	err = attach(tree, target);
 	if (err < 0)
 		lam_fail(LAM_FAILED, -err, "bind mount of %s on %s", source, path);

@@ -20,14 +20,7 @@ def test_a_copy_up_shares_blocks(size: int) -> None:
     calls: dict[str, int] = {}
     target = columns.table(rootless=False)["lamina"]
     with bed.opened() as made:
-        try:
-            disk = made.image("xfs")
-        except bed.UnavailableError as reason:
-            pytest.skip(str(reason))
-        lower = _folder(disk / "lower")
-        top = disk / "top"
-        for name in ("u", "w", "m"):
-            _folder(top / name)
+        disk, lower, top = _places(made)
         (lower / "f").write_bytes(content)
         os.sync()
         used = bed.Bed.used(disk)
@@ -40,9 +33,8 @@ def test_a_copy_up_shares_blocks(size: int) -> None:
         os.sync()
         assert (top / "u" / "f").read_bytes() == content
         assert bed.Bed.used(disk) - used < SIZE // 2
-    assert calls.get("ioctl") == 2, (
-        calls
-    )  # FS_IOC_FSGETXATTR: few extents; FICLONE, by whoever took the request
+    # FS_IOC_FSGETXATTR: few extents; FICLONE, by whoever took the request
+    assert calls.get("ioctl") == 2, calls
     assert pooled == 0, "another thread was woken"
     assert not WAITS & calls.keys(), calls
 
@@ -54,13 +46,7 @@ def test_what_must_be_written_first_waits_elsewhere() -> None:
     """Sharing blocks that memory has changed writes them out: no work for the thread that answers."""
     target = columns.table(rootless=False)["lamina"]
     with bed.opened() as made:
-        try:
-            disk = made.image("xfs")
-        except bed.UnavailableError as reason:
-            pytest.skip(str(reason))
-        lower, top = _folder(disk / "lower"), disk / "top"
-        for name in ("u", "w", "m"):
-            _folder(top / name)
+        _, lower, top = _places(made)
         (lower / "f").write_bytes(bytes(SIZE))
         os.sync()
         content = os.urandom(SIZE)
@@ -71,6 +57,17 @@ def test_what_must_be_written_first_waits_elsewhere() -> None:
                 file.write(content[:1])
             assert json.loads(os.getxattr(union.at, "user.lamina.stats"))["server"]["pooled"] == 1
             assert (union.at / "f").read_bytes() == content
+
+
+def _places(made: bed.Bed) -> tuple[Path, Path, Path]:
+    """Return an XFS, and on it a lower and the directory of upper, work and mount point."""
+    try:
+        disk = made.image("xfs")
+    except bed.UnavailableError as reason:
+        pytest.skip(str(reason))
+    for name in ("u", "w", "m"):
+        _folder(disk / "top" / name)
+    return disk, _folder(disk / "lower"), disk / "top"
 
 
 def _folder(path: Path) -> Path:
